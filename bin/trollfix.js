@@ -1,0 +1,12 @@
+#!/usr/bin/env node
+// Launcher only: the version check must parse and run on any Node, so nothing is imported statically.
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+if (major < 22 || (major === 22 && minor < 19)) {
+  process.stderr.write(
+    `trollfix needs Node 22.19 or newer, this is ${process.versions.node}: install a newer Node, or run it through \`npx trollfix\` in a clone after \`npm ci\`\n`,
+  );
+  process.exitCode = 3;
+} else {
+  const { main } = await import('../dist/main.js');
+  await main();
+}

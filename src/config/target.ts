@@ -1,0 +1,27 @@
+import type { Secret } from '../kernel/redact.ts';
+
+/** What a system under test is and how to reach it, after all layers of configuration are merged. */
+export interface Target {
+  readonly name: string;
+  readonly kind: 'embedded' | 'supabase';
+  readonly supabaseUrl: string;
+  /** Legacy anon JWT or `sb_publishable_…`. */
+  readonly anonKey: Secret;
+  /** Legacy service-role JWT or `sb_secret_…`. */
+  readonly serviceRoleKey: Secret | undefined;
+  /** HS256 secret to mint synthetic users with. */
+  readonly jwtSecret: Secret | undefined;
+  readonly databaseUrl: Secret | undefined;
+  readonly livekit: { readonly url: string; readonly apiKey: string; readonly apiSecret: Secret } | undefined;
+  readonly hls: { readonly url: string } | undefined;
+  readonly tokenEndpoint: string | undefined;
+  readonly limits: TargetLimits | undefined;
+}
+
+/** What a run may do to a target that is not on this machine. */
+export interface TargetLimits {
+  /** Operations per second of any probe. */
+  readonly maxRate: number;
+  readonly maxUsers: number;
+  readonly chaos: boolean;
+}
