@@ -61,6 +61,11 @@ export interface CommandResult {
   readonly exitCode?: ExitCode;
   /** Says why the exit code is not 0, as `error` of the document and as the last line on stderr. */
   readonly failure?: Error;
+  /**
+   * For commands that stay (`up`, `logs --follow`): called once `data` or `text()` has been printed, and the process
+   * ends when it resolves. `write` appends text to stdout and does nothing with `--json`, whose one document is out.
+   */
+  readonly hold?: (write: (text: string) => void) => Promise<void>;
 }
 
 /** What the frame hands to every command. */
