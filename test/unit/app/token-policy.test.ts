@@ -185,11 +185,11 @@ describe('hostile bodies', () => {
     expect(payloadOf(decide({}, body))).toEqual(honest);
     expect(requestedStreamId(JSON.parse(`{"__proto__":{"streamId":"${stream}"}}`))).toBeNull();
     expect(requestedStreamId(Object.create({ streamId: stream }))).toBeNull();
+    expect(requestedStreamId(undefined)).toBeNull();
   });
 
   const nameless: unknown[] = [
     null,
-    undefined,
     42,
     'streamId',
     [stream],
