@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config';
 // them from starving each other; unit tests share nothing and may run side by side.
 export default defineConfig({
   test: {
+    reporters: ['default', ['json', { outputFile: 'test-artifacts/results.json' }]],
     projects: [
       { test: { name: 'unit', include: ['test/*.test.ts', 'test/unit/**/*.test.ts'] } },
       {

@@ -1,0 +1,224 @@
+import type { MatrixRow } from '../record/matrix-row.ts';
+import type { Measurement } from '../record/measurement.ts';
+import { drillMeasurementIds, originalMatrixIds, type StatusRow } from '../record/run-record.ts';
+
+/** What a run found, looked up by id. */
+export class Findings {
+  readonly measurements: readonly Measurement[];
+  readonly matrix: readonly MatrixRow[];
+
+  constructor(measurements: readonly Measurement[], matrix: readonly MatrixRow[]) {
+    this.measurements = measurements;
+    this.matrix = matrix;
+  }
+
+  measurement(id: string): Measurement | undefined {
+    return this.measurements.find((m) => m.id === id);
+  }
+
+  row(id: string): MatrixRow | undefined {
+    return this.matrix.find((r) => r.id === id);
+  }
+
+  /** Ids the drill promises and this run does not have at all, not even as `not_run`. */
+  missingIds(): string[] {
+    return [
+      ...drillMeasurementIds.filter((id) => this.measurement(id) === undefined),
+      ...originalMatrixIds.filter((id) => this.row(id) === undefined),
+    ];
+  }
+}
+
+type Outcome = 'held' | 'broken' | 'absent';
+
+/** A measurement holds when it has a figure, at least one threshold was judged, and none failed. */
+export function outcomeOf(measurement: Measurement | undefined): Outcome {
+  if (measurement === undefined || measurement.status === 'not_run') return 'absent';
+  if (measurement.thresholds.some((threshold) => !threshold.ok)) return 'broken';
+  const hasFigure = measurement.status === 'measured' || measurement.status === 'estimate';
+  return hasFigure && measurement.thresholds.length > 0 ? 'held' : 'absent';
+}
+
+function outcomeOfRow(row: MatrixRow | undefined): Outcome {
+  if (row?.verdict === 'pass') return 'held';
+  return row?.verdict === 'fail' ? 'broken' : 'absent';
+}
+
+interface Evidence {
+  readonly label: string;
+  readonly outcome: Outcome;
+}
+
+function combine(evidence: readonly Evidence[]): Pick<StatusRow, 'status' | 'evidence'> {
+  const lines = evidence.map(({ label, outcome }) => `${label}: ${outcome}`);
+  if (evidence.some((e) => e.outcome === 'broken')) return { status: 'failed', evidence: lines };
+  if (evidence.every((e) => e.outcome === 'held')) return { status: 'verified', evidence: lines };
+  if (evidence.every((e) => e.outcome === 'absent')) return { status: 'not_run', evidence: lines };
+  return { status: 'partial', evidence: lines };
+}
+
+/** The six rows of the original report's Implementation Status, each from this run's own evidence. */
+export function statusRows(findings: Findings): StatusRow[] {
+  const measured = (id: string): Evidence => ({ label: id, outcome: outcomeOf(findings.measurement(id)) });
+  const tried = (id: string): Evidence => ({
+    label: `matrix ${id}`,
+    outcome: outcomeOfRow(findings.row(id)),
+  });
+  return [
+    {
+      priority: 'P0',
+      component: 'Security',
+      feature: 'Hard Revocation',
+      method:
+        'A seat is revoked while its holder is in the room: `leave` seen by the holder, room clean by an independent witness, then every known door is tried again.',
+      ...revocationStatus(findings, [measured('seat.ejection'), tried('seat-expiration')]),
+    },
+    {
+      priority: 'P0',
+      component: 'Security',
+      feature: 'Token Hygiene',
+      method:
+        'Hostile requests and forged JWTs against the token endpoint; every grant returned is compared with an allow-list; the service-role key is verified.',
+      ...combine([measured('token.hygiene')]),
+    },
+    {
+      priority: 'P1',
+      component: 'Performance',
+      feature: 'Chat Throttling',
+      method:
+        'The shipped client throttle under spam, and a client without it against the database; messages carry name and avatar denormalised.',
+      ...combine([tried('chat-spam'), measured('chat.throughput')]),
+    },
+    {
+      priority: 'P1',
+      component: 'Reliability',
+      feature: 'Gift Ledger',
+      method:
+        'Gifts sent and settled under load, with overdrawn senders and two drainers at once; money conserved, every gift settled exactly once.',
+      ...combine([measured('gift.settlement'), tried('insufficient-funds'), tried('high-load')]),
+    },
+    {
+      priority: 'P1',
+      component: 'Observability',
+      feature: 'Metrics',
+      method:
+        'Each settlement run of this drill is read back from `gift_batch_logs` with its `backlog_count`.',
+      ...combine([batchLogEvidence(findings)]),
+    },
+    {
+      priority: 'P1',
+      component: 'Infrastructure',
+      feature: 'HLS Playback',
+      method:
+        'Virtual viewers follow the live playlist by the rules of RFC 8216 and fetch every segment when it is due.',
+      ...combine([measured('hls.startup'), measured('hls.viewers')]),
+    },
+  ];
+}
+
+/** Ejection alone is not a revocation: with a door still open it is only `partial`. */
+function revocationStatus(
+  findings: Findings,
+  evidence: readonly Evidence[],
+): Pick<StatusRow, 'status' | 'evidence'> {
+  const result = combine(evidence);
+  const doors = findings.measurement('seat.readmission');
+  if (doors === undefined || doors.value === null) {
+    return {
+      status: result.status === 'verified' ? 'partial' : result.status,
+      evidence: [...result.evidence, 'seat.readmission: absent'],
+    };
+  }
+  const line = `seat.readmission: ${doors.value} of ${doors.samples} tries got back in`;
+  const status = doors.value > 0 && result.status === 'verified' ? 'partial' : result.status;
+  return { status, evidence: [...result.evidence, line] };
+}
+
+function batchLogEvidence(findings: Findings): Evidence {
+  const runs = findings.row('high-load')?.details.batchLogRuns;
+  const finished = typeof runs === 'number' ? runs : 0;
+  return { label: `${finished} finished runs in gift_batch_logs`, outcome: finished > 0 ? 'held' : 'absent' };
+}
+
+/** What to do about what was found, each with its reason. Nothing here is advice that no finding stands behind. */
+export function nextSteps(findings: Findings): Array<{ text: string; because: string }> {
+  return [
+    ...brokenSteps(findings),
+    ...doorSteps(findings),
+    ...capacitySteps(findings),
+    ...gapSteps(findings),
+  ];
+}
+
+function brokenSteps(findings: Findings): Array<{ text: string; because: string }> {
+  const rows = findings.matrix
+    .filter((row) => row.verdict === 'fail')
+    .map((row) => ({ text: row.remediation, because: `${row.scenario}: ${row.reason ?? row.observed}` }));
+  const thresholds = findings.measurements.flatMap((m) =>
+    m.thresholds
+      .filter((t) => !t.ok)
+      .map((t) => ({
+        text: `Look into ${m.title}`,
+        because: `${t.metric}: ${t.expr} failed, observed ${t.observed ?? 'no data'} over ${t.samples} samples`,
+      })),
+  );
+  return [...rows, ...thresholds];
+}
+
+function doorSteps(findings: Findings): Array<{ text: string; because: string }> {
+  const doors = findings.measurement('seat.readmission');
+  if (!doors?.value) return [];
+  return [
+    {
+      text: 'Do not rely on ejection alone: put an admission check in front of LiveKit, and keep its port private.',
+      because: `${doors.value} of ${doors.samples} tries to come back after an ejection succeeded; LiveKit keeps no list of the removed.`,
+    },
+  ];
+}
+
+function capacitySteps(findings: Findings): Array<{ text: string; because: string }> {
+  const steps: Array<{ text: string; because: string }> = [];
+  const ingestion = findings.measurement('gift.ingestion')?.value;
+  const settlement = findings.measurement('gift.settlement')?.value;
+  if (ingestion != null && settlement != null) {
+    const ratio = settlement / ingestion;
+    steps.push({
+      text:
+        ratio < 1
+          ? 'Settlement cannot keep up with intake: shorten its interval or enlarge its batch before anything else.'
+          : 'Watch `backlog_count` in `gift_batch_logs` (`trollfix gift backlog`): a growing backlog means the schedule is not running.',
+      because: `gifts were taken in at ${ingestion.toFixed(0)}/s and settled at ${settlement.toFixed(0)}/s (${ratio.toFixed(1)} times intake).`,
+    });
+  }
+  const estimates = findings.measurements.filter((m) => m.status === 'estimate').map((m) => m.title);
+  if (estimates.length > 0) {
+    steps.push({
+      text: 'Read the throughput figures as "held this much", not as limits; raise `--rate` in `trollfix load` until one no longer holds.',
+      because: `${estimates.join(', ')}: one fixed rate was offered, so no upper bound was seen.`,
+    });
+  }
+  const viewers = findings.measurement('hls.viewers');
+  if (viewers?.value) {
+    steps.push({
+      text: 'Before a large evening, repeat the HLS probe against the CDN and read its cache status.',
+      because: `${viewers.value} viewers were held from one machine and one address; edges and geography were not covered.`,
+    });
+  }
+  return steps;
+}
+
+function gapSteps(findings: Findings): Array<{ text: string; because: string }> {
+  const measurements = findings.measurements
+    .filter((m) => ['not_run', 'no_data', 'inconclusive', 'client_limited'].includes(m.status))
+    .map((m) => ({
+      text: `Make ${m.title} measurable`,
+      because: `${m.status}: ${m.reason ?? 'no reason was given'}`,
+    }));
+  const rows = findings.matrix
+    .filter((row) => ['not_run', 'unknown', 'invalid'].includes(row.verdict))
+    .map((row) => ({
+      text: `Run the experiment "${row.scenario}" again`,
+      because: `${row.verdict}: ${row.reason ?? row.observed}`,
+    }));
+  return [...measurements, ...rows];
+}
