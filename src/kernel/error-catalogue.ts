@@ -42,6 +42,16 @@ export const errorCatalogue = {
     help: 'What had been started was taken down.',
   },
   'TF-CLI-007': { exit: ExitCode.unreachable, title: 'timed out', help: 'Give a larger `--timeout`.' },
+  'TF-CLI-008': {
+    exit: ExitCode.terminated,
+    title: 'terminated',
+    help: 'What had been started was taken down.',
+  },
+  'TF-CLI-009': {
+    exit: ExitCode.bug,
+    title: 'a bug in trollfix',
+    help: 'Run it again with `--verbose` for the stack trace, and report it with the log.',
+  },
   // CFG: configuration
   'TF-CFG-001': {
     exit: ExitCode.usage,
@@ -141,6 +151,11 @@ export const errorCatalogue = {
     exit: ExitCode.credentials,
     title: 'LiveKit refused the key or secret',
     help: 'Check LIVEKIT_API_KEY, LIVEKIT_API_SECRET and the clock.',
+  },
+  'TF-LK-003': {
+    exit: ExitCode.unreachable,
+    title: 'LiveKit does not accept the request',
+    help: 'Read its answer; check that LIVEKIT_URL is a LiveKit server.',
   },
   // HLS
   'TF-HLS-001': {
