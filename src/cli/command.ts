@@ -22,6 +22,7 @@ export interface ArgumentSpec {
   readonly description: string;
   readonly required: boolean;
   readonly variadic?: boolean;
+  readonly choices?: readonly string[];
 }
 
 /**
@@ -57,7 +58,7 @@ export interface CommandResult {
   readonly data: unknown;
   /** What a person reads on stdout; not called with `--json` or `--ndjson`. */
   readonly text: () => string;
-  /** Defaults to 0. A code other than 0 makes `ok` false. */
+  /** Defaults to 0, or to the signal's code when the run was interrupted. A code other than 0 makes `ok` false. */
   readonly exitCode?: ExitCode;
   /** Says why the exit code is not 0, as `error` of the document and as the last line on stderr. */
   readonly failure?: Error;
@@ -66,13 +67,26 @@ export interface CommandResult {
    * ends when it resolves. `write` appends text to stdout and does nothing with `--json`, whose one document is out.
    */
   readonly hold?: (write: (text: string) => void) => Promise<void>;
+  /**
+   * True where printing a key is what the command is for (`status`, `up`, `token mint`): its `data` and `text` go out
+   * as they are. Everything else that is written goes through the redactor.
+   */
+  readonly printsSecrets?: boolean;
+  /** Markdown for the job summary of GitHub Actions, for commands with a report. */
+  readonly jobSummary?: () => string;
+  /** What GitHub Actions shows as `::error` annotations beside the failure itself; at most 10 are written. */
+  readonly annotations?: readonly string[];
 }
 
 /** What the frame hands to every command. */
 export interface CommandContext {
+  /** Every command there is: help, completion and `schema` read it. */
+  readonly catalogue: readonly CommandSpec[];
   readonly globals: GlobalFlags;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
+  /** The folder of the nearest `trollfix.yaml` (from `cwd` upwards, within the repository), else `cwd`. */
+  readonly projectDir: string;
   /** `.trollfix` in the project's folder. */
   readonly stateDir: string;
   readonly clock: Clock;
@@ -89,6 +103,29 @@ export interface CommandContext {
    * @throws TF-CFG-*; TF-STK-001 when it is the embedded one and the stack is not up
    */
   readonly target: () => Promise<Target>;
+  /** Which target is meant and where each setting came from; needs no stack to be up. @throws TF-CFG-* */
+  readonly configuration: () => Promise<Configuration>;
+  /** Takes every known secret out of a text; for what a command writes into files. */
+  readonly redact: (text: string) => string;
+  /** All of standard input, at most 1 MiB. @throws TF-CLI-003 when it is a terminal */
+  readonly readStdin: () => Promise<string>;
+}
+
+/** What `trollfix doctor --verbose` tells of the configuration. */
+export interface Configuration {
+  readonly target: { readonly name: string; readonly kind: Target['kind'] };
+  /** The trollfix.yaml that was read. */
+  readonly file: string | undefined;
+  readonly settings: readonly SettingOrigin[];
+}
+
+export interface SettingOrigin {
+  /** `livekit.url` */
+  readonly setting: string;
+  /** As it may be shown: secrets are redacted. */
+  readonly shown: string;
+  /** `--target`, `TROLLFIX_SUPABASE_URL`, `trollfix.yaml:7`, `.env: SUPABASE_URL`, `embedded default` */
+  readonly origin: string;
 }
 
 export interface GlobalFlags {
@@ -126,6 +163,19 @@ export interface Style {
 export interface Prompts {
   /** True at once with `--yes`. @throws TF-CLI-005 when declined */
   confirm(question: string): Promise<void>;
-  text(question: string, options?: { initial?: string; secret?: boolean }): Promise<string>;
-  select<T extends string>(question: string, choices: ReadonlyArray<{ value: T; label: string }>): Promise<T>;
+  /** @param options.flag what would answer it without a terminal, for the error: `--url <url>` */
+  text(question: string, options?: TextQuestion): Promise<string>;
+  select<T extends string>(
+    question: string,
+    choices: ReadonlyArray<{ value: T; label: string }>,
+    options?: { flag?: string },
+  ): Promise<T>;
+}
+
+export interface TextQuestion {
+  readonly initial?: string;
+  readonly secret?: boolean;
+  readonly flag?: string;
+  /** What is wrong with the answer, or undefined. */
+  readonly validate?: (answer: string) => string | undefined;
 }

@@ -11,6 +11,8 @@ export interface Target {
   readonly serviceRoleKey: Secret | undefined;
   /** HS256 secret to mint synthetic users with. */
   readonly jwtSecret: Secret | undefined;
+  /** Private key (PEM or JWK) of a project that signs its JWTs asymmetrically, to mint synthetic users with. */
+  readonly jwtSigningKey?: Secret | undefined;
   readonly databaseUrl: Secret | undefined;
   readonly livekit: { readonly url: string; readonly apiKey: string; readonly apiSecret: Secret } | undefined;
   readonly hls: { readonly url: string } | undefined;

@@ -104,6 +104,16 @@ export const errorCatalogue = {
     title: 'unknown service',
     help: 'Name one of: postgres, gateway, livekit, hls, settler.',
   },
+  'TF-STK-006': {
+    exit: ExitCode.unreachable,
+    title: 'another process holds the embedded stack of this folder',
+    help: 'See what it is: `trollfix status`. Stop it: `trollfix down`.',
+  },
+  'TF-STK-007': {
+    exit: ExitCode.unreachable,
+    title: 'a file of the embedded stack cannot be read',
+    help: 'It was written by another version, or spoiled: remove it after stopping what it names.',
+  },
   // DB: PostgreSQL
   'TF-DB-001': {
     exit: ExitCode.unreachable,
@@ -186,6 +196,16 @@ export const errorCatalogue = {
     title: 'no such seat',
     help: 'List them: `trollfix seat list --stream S`.',
   },
+  'TF-SEAT-004': {
+    exit: ExitCode.refused,
+    title: 'the seat cannot be given: the user is banned, or the stream has ended',
+    help: 'Lift a ban first: `trollfix seat restore`.',
+  },
+  'TF-SEAT-005': {
+    exit: ExitCode.invariant,
+    title: 'a user who was revoked keeps coming back into the room',
+    help: 'Their tokens still open LiveKit, which cannot revoke them: only a gate in front of it keeps them out.',
+  },
   // TOK: tokens
   'TF-TOK-001': {
     exit: ExitCode.usage,
@@ -196,6 +216,11 @@ export const errorCatalogue = {
     exit: ExitCode.refused,
     title: 'the policy gives no token',
     help: 'Grant a seat first: `trollfix seat grant`.',
+  },
+  'TF-TOK-003': {
+    exit: ExitCode.checkFailed,
+    title: 'the token is dangerous',
+    help: 'Read the findings; fix whatever gives such tokens out.',
   },
   // PROV: provisioning
   'TF-PROV-001': {

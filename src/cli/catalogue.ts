@@ -1,0 +1,36 @@
+import type { CommandSpec } from './command.ts';
+import { completionSpec } from './commands/completion.spec.ts';
+import { helpExitCodesSpec } from './commands/help.spec.ts';
+import { initSpec } from './commands/init.spec.ts';
+import { reportBuildSpec, reportShowSpec } from './commands/report.spec.ts';
+import { runSpecs } from './commands/run.spec.ts';
+import { schemaSpec } from './commands/schema.spec.ts';
+import { seatSpecs } from './commands/seat.spec.ts';
+import { tokenSpecs } from './commands/token.spec.ts';
+
+/**
+ * Every command, in the order of the help. A new command is one import and one entry here.
+ * Specs are read at every start: they import nothing but types and `kernel`.
+ */
+export const catalogue: readonly CommandSpec[] = [
+  ...runSpecs,
+  initSpec,
+  reportBuildSpec,
+  reportShowSpec,
+  ...seatSpecs,
+  ...tokenSpecs,
+  schemaSpec,
+  completionSpec,
+  helpExitCodesSpec,
+];
+
+/** What a first word without a command of its own stands for. */
+export const groupSummaries: Readonly<Record<string, string>> = {
+  load: 'one probe under load',
+  chaos: 'the crash matrix: what breaks, and what must not',
+  report: 'read reports, or build them again from run records',
+  seat: 'seats and bans on a stream, for moderators',
+  gift: 'the gift ledger: backlog and settlement',
+  token: 'LiveKit tokens: mint and inspect',
+  help: 'help on a command, or `help exit-codes`',
+};
