@@ -34,22 +34,28 @@ export class Redactor {
     return redact(rest);
   }
 
-  /**
-   * The same for a value that becomes JSON. It is done string by string, so that the JSON stays JSON:
-   * the text patterns would cut into `"token": null`.
-   */
+  /** The same for a value that becomes JSON. */
   json(value: unknown, space?: number): string {
-    return JSON.stringify(
-      value,
-      (key, item: unknown) => {
-        if (typeof item !== 'string') return item;
-        return secretKey.test(key) && item !== '' && !/^\[.*\]$/.test(item) ? '[redacted]' : this.text(item);
-      },
-      space,
-    );
+    return redactStrings(value, (text) => this.text(text), space);
   }
 
   #keep(value: string): void {
     if (value.length >= shortestSecret) this.#values.add(value);
   }
+}
+
+/**
+ * JSON with the secrets taken out, string by string, so that it stays JSON: the text patterns would cut into
+ * `"token": null`. A string under a key that names a secret goes whatever it looks like.
+ */
+export function redactStrings(value: unknown, redactText: (text: string) => string, space?: number): string {
+  return JSON.stringify(
+    value,
+    (key, item: unknown) => {
+      if (typeof item !== 'string') return item;
+      const named = secretKey.test(key) && item !== '' && !/^\[.*\]$/.test(item);
+      return named ? '[redacted]' : redactText(item);
+    },
+    space,
+  );
 }
