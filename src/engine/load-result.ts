@@ -39,9 +39,9 @@ export interface LoadResult {
   /** How many operations ended with which reason, at most 32 reasons and `other`. */
   readonly reasons: Readonly<Record<string, number>>;
   readonly latency: LoadLatency;
-  /** Arrivals due per second of the run. */
+  /** Arrivals due per second, after the warm-up. */
   readonly offeredPerS: number;
-  /** Operations that ended ok, per second until the last of them. */
+  /** Operations due after the warm-up that ended ok, per second until the last of them. */
   readonly achievedPerS: number;
   readonly generator: GeneratorHealth;
   readonly interrupted: boolean;

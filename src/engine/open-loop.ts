@@ -24,6 +24,11 @@ export interface OpenLoopOptions {
   readonly arrivals: ArrivalModel;
   readonly durationMs: number;
   readonly operation: Operation;
+  /**
+   * The first part of the run, usually the ramp: it is in every count and latency, but not in `offeredPerS` and
+   * `achievedPerS`, which describe the steady part after it.
+   */
+  readonly warmupMs?: number;
   /** An operation without an answer this long after it was sent is a timeout. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
@@ -59,6 +64,7 @@ class OpenLoop {
   readonly #options: OpenLoopOptions;
   readonly #step: number;
   readonly #total: number;
+  readonly #warmupMs: number;
   readonly #table: InFlightTable;
   readonly #monitor: GeneratorMonitor;
   readonly #counts = { sent: 0, ok: 0, rejected: 0, errors: 0, timeouts: 0, unfinished: 0, lateAnswers: 0 };
@@ -72,7 +78,8 @@ class OpenLoop {
   #startMs = 0;
   #nextIndex: number;
   #heldBack = 0;
-  #lastOkMs = 0;
+  #steadyOk = 0;
+  #lastSteadyOkMs = 0;
   #intervalEndMs = 0;
   #before = { offered: 0, sent: 0, ok: 0, rejected: 0, errors: 0, timeouts: 0 };
   #interruptedAtMs: number | undefined;
@@ -84,6 +91,7 @@ class OpenLoop {
     this.#step = share.of;
     this.#nextIndex = share.worker;
     this.#total = options.arrivals.countWithin(options.durationMs);
+    this.#warmupMs = options.warmupMs ?? 0;
     this.#table = new InFlightTable(options.maxInFlight ?? inFlightFor(options));
     this.#wheel = new TimeoutWheel(this.#table.capacity, performance.now());
     this.#monitor = new GeneratorMonitor();
@@ -162,7 +170,10 @@ class OpenLoop {
       this.#interval.intendedToAnswer.recordMs(now - this.#table.intendedMs(slot));
       this.#interval.sendToAnswer.recordMs(now - this.#table.sentMs(slot));
     }
-    if (as === 'ok') this.#lastOkMs = now - this.#startMs;
+    if (as === 'ok' && this.#table.intendedMs(slot) - this.#startMs >= this.#warmupMs) {
+      this.#steadyOk++;
+      this.#lastSteadyOkMs = now - this.#startMs;
+    }
     this.#wheel.clear(slot);
     this.#table.release(slot);
   }
@@ -226,13 +237,18 @@ class OpenLoop {
 
   /** Arrivals of this share due by then. */
   #offeredUntil(elapsedMs: number): number {
-    const { arrivals, durationMs, share } = this.#options;
+    const { durationMs } = this.#options;
     const untilMs = Math.min(
       elapsedMs,
       durationMs,
       this.#interruptedAtMs === undefined ? durationMs : this.#interruptedAtMs - this.#startMs,
     );
-    const all = arrivals.countWithin(untilMs);
+    return this.#dueUntil(untilMs);
+  }
+
+  #dueUntil(ms: number): number {
+    const { arrivals, share } = this.#options;
+    const all = arrivals.countWithin(ms);
     return Math.max(0, Math.ceil((all - (share?.worker ?? 0)) / this.#step));
   }
 
@@ -248,7 +264,9 @@ class OpenLoop {
     // an arrival may come due between the last tick and the interruption: it was begun or it was never offered
     const offered = this.#interruptedAtMs === undefined ? this.#offeredUntil(elapsedMs) : this.#counts.sent;
     const counts: LoadCounts = { offered, ...this.#counts, unsent: offered - this.#counts.sent };
-    const ranMs = this.#interruptedAtMs === undefined ? durationMs : this.#interruptedAtMs - this.#startMs;
+    const endMs = this.#interruptedAtMs === undefined ? durationMs : this.#interruptedAtMs - this.#startMs;
+    const steadyMs = Math.max(1, endMs - this.#warmupMs);
+    const answeredMs = Math.max(steadyMs, this.#lastSteadyOkMs - this.#warmupMs);
     const late = this.#whole.intendedToSend.countAboveMs(lateAfterMs);
     this.#resolve?.({
       arrivals: arrivals.description,
@@ -257,8 +275,8 @@ class OpenLoop {
       counts,
       reasons: Object.fromEntries(this.#reasons),
       latency: this.#whole,
-      offeredPerS: (offered * 1000) / Math.max(1, ranMs),
-      achievedPerS: (counts.ok * 1000) / Math.max(1, ranMs, this.#lastOkMs),
+      offeredPerS: ((this.#dueUntil(endMs) - this.#dueUntil(this.#warmupMs)) * 1000) / steadyMs,
+      achievedPerS: (this.#steadyOk * 1000) / answeredMs,
       generator: this.#monitor.stop(late, counts.sent, this.#heldBackReasons(counts)),
       interrupted: this.#interruptedAtMs !== undefined,
     });

@@ -1,6 +1,6 @@
-/** 10 ms a slot: a timeout is late by at most that, and a second is 100 steps. */
-const slotMs = 10;
-/** A power of two, so that the slot is a mask away; 10.24 s a turn, longer timeouts stay for another turn. */
+/** Enough for timeouts: late by at most that, and a second is 100 steps. */
+const defaultSlotMs = 10;
+/** A power of two, so that the slot is a mask away; longer deadlines than a turn stay for the next one. */
 const wheelSlots = 1024;
 const none = -1;
 
@@ -16,10 +16,13 @@ export class TimeoutWheel {
   readonly #dueMs: Float64Array;
   /** The bucket a handle stands in, or `none` when it is not set. */
   readonly #slot: Int32Array;
+  readonly #slotMs: number;
   /** The last step that has been served. */
   #step: number;
 
-  constructor(capacity: number, nowMs: number) {
+  /** @param slotMs how late a deadline may fire: the width of a bucket */
+  constructor(capacity: number, nowMs: number, slotMs = defaultSlotMs) {
+    this.#slotMs = slotMs;
     this.#next = new Int32Array(capacity).fill(none);
     this.#previous = new Int32Array(capacity).fill(none);
     this.#dueMs = new Float64Array(capacity);
@@ -30,7 +33,7 @@ export class TimeoutWheel {
   /** The handle must not be set already. */
   set(handle: number, dueMs: number): void {
     // rounded up, so that the step is only served once the deadline has passed; never one already served
-    const slot = Math.max(Math.ceil(dueMs / slotMs), this.#step + 1) & (wheelSlots - 1);
+    const slot = Math.max(Math.ceil(dueMs / this.#slotMs), this.#step + 1) & (wheelSlots - 1);
     const head = this.#heads[slot]!;
     this.#dueMs[handle] = dueMs;
     this.#slot[handle] = slot;
@@ -53,7 +56,7 @@ export class TimeoutWheel {
 
   /** Calls `expire` once for each handle whose deadline has passed; it is cleared before the call. */
   advance(nowMs: number, expire: (handle: number) => void): void {
-    const target = Math.floor(nowMs / slotMs);
+    const target = Math.floor(nowMs / this.#slotMs);
     // after a stall longer than a turn every slot is due once; going round more often would find nothing new
     const first = Math.max(this.#step + 1, target - wheelSlots + 1);
     for (let step = first; step <= target; step++) this.#expireSlot(step & (wheelSlots - 1), nowMs, expire);

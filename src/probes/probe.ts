@@ -30,6 +30,8 @@ export interface LoadPlan {
   readonly users: number;
   readonly connections: number;
   readonly workers: number;
+  /** Thresholds in k6's grammar over the probe's metrics, judged beside its own. @throws TF-LOAD-003 before it starts */
+  readonly thresholds?: readonly string[];
 }
 
 export interface ProbeResult {

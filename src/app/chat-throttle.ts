@@ -1,0 +1,34 @@
+/** What a send box asks before it sends, and shows while it may not. */
+export type ChatTurn =
+  | { readonly allowed: true }
+  | {
+      readonly allowed: false;
+      /** When the next message may be sent, counted from now; the send box counts down from it. */
+      readonly retryInMs: number;
+    };
+
+export interface ChatThrottle {
+  /** Takes the turn when there is one. A refusal takes nothing and does not move the next turn away. */
+  tryAcquire(): ChatTurn;
+}
+
+/**
+ * One chat message per second and user, kept in the browser so that a spammer's client stops itself before the
+ * server has to (`send_chat_message` keeps the same pace for clients that skip this).
+ * @param options.now monotonic milliseconds; only differences matter
+ * @param options.intervalMs least time between two messages
+ */
+export function createChatThrottle(options: { now: () => number; intervalMs?: number }): ChatThrottle {
+  const intervalMs = options.intervalMs ?? 1000;
+  let nextAtMs = Number.NEGATIVE_INFINITY;
+  return {
+    tryAcquire() {
+      const now = options.now();
+      // a clock that was set back would otherwise lock the box for as long as it was moved
+      if (nextAtMs - now > intervalMs) nextAtMs = now + intervalMs;
+      if (now < nextAtMs) return { allowed: false, retryInMs: nextAtMs - now };
+      nextAtMs = now + intervalMs;
+      return { allowed: true };
+    },
+  };
+}
