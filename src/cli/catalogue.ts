@@ -6,6 +6,7 @@ import { reportBuildSpec, reportShowSpec } from './commands/report.spec.ts';
 import { runSpecs } from './commands/run.spec.ts';
 import { schemaSpec } from './commands/schema.spec.ts';
 import { seatSpecs } from './commands/seat.spec.ts';
+import { stackSpecs } from './commands/stack.spec.ts';
 import { tokenSpecs } from './commands/token.spec.ts';
 
 /**
@@ -14,6 +15,7 @@ import { tokenSpecs } from './commands/token.spec.ts';
  */
 export const catalogue: readonly CommandSpec[] = [
   ...runSpecs,
+  ...stackSpecs,
   initSpec,
   reportBuildSpec,
   reportShowSpec,

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 
 /** The only address the stack listens on. */
-export const loopback = '127.0.0.1';
+export const loopback = '127.0.0.1' as const;
 
 /**
  * A TCP port of 127.0.0.1 that was free a moment ago, for servers that cannot say which port they took themselves.

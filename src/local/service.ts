@@ -156,6 +156,7 @@ export class Service {
     }
     await this.#definition.settle?.();
     this.#process = undefined;
+    this.#set('dead', 'stopped');
   }
 
   #spawned(process: ServiceProcess, port: number | null): void {

@@ -220,6 +220,93 @@ begin
   end loop;
 end $$;
 
+/* Checks one subscription against every published table it names, with hosted's words for what is wrong, and
+   gives its filters back with operands in the canonical text of the column's type, per table. */
+create or replace function realtime.gateway_check_subscription(
+  p_schema text, p_table text, p_role text, p_filters jsonb, p_select text[]
+) returns jsonb language plpgsql as $$
+declare
+  entity record;
+  filter jsonb;
+  readable text[];
+  column_type regtype;
+  operand text;
+  members text[];
+  checked jsonb;
+  answer jsonb := '[]';
+  selected text;
+begin
+  for entity in
+    select p.schemaname, p.tablename, format('%I.%I', p.schemaname, p.tablename)::regclass as id
+    from pg_publication_tables p
+    where p.pubname = 'supabase_realtime'
+      and (p_schema = '*' or p.schemaname = p_schema) and (p_table = '*' or p.tablename = p_table)
+  loop
+    select coalesce(array_agg(a.attname::text), '{}') into readable from pg_attribute a
+    where a.attrelid = entity.id and a.attnum > 0 and not a.attisdropped
+      and has_column_privilege(p_role, a.attrelid, a.attnum, 'SELECT');
+    checked := '[]';
+    for filter in select * from jsonb_array_elements(p_filters) loop
+      if not (filter ->> 'column') = any(readable) then
+        raise exception 'invalid column for filter %', filter ->> 'column';
+      end if;
+      select a.atttypid::regtype into column_type from pg_attribute a
+      where a.attrelid = entity.id and a.attname = filter ->> 'column' and not a.attisdropped;
+      operand := filter ->> 'operand';
+      members := null;
+      case
+        when filter ->> 'operator' = 'in' then
+          execute format('select array_agg(format(''%%s'', x)) from unnest(%L::%s[]) x where x is not null',
+            operand, column_type) into members;
+          if coalesce(cardinality(members), 0) > 100 then
+            raise exception 'too many values for \`in\` filter. Maximum 100';
+          end if;
+        when filter ->> 'operator' = 'is' then
+          if operand not in ('null', 'true', 'false', 'unknown') then
+            raise exception 'invalid value for is filter: must be null, true, false, or unknown';
+          end if;
+          if operand <> 'null' and column_type <> 'boolean'::regtype then
+            raise exception 'is % filter requires a boolean column, got %', operand, column_type::text;
+          end if;
+        when filter ->> 'operator' in ('like', 'ilike') then
+          if not exists (select from pg_operator where oprname = '~~' and oprleft = column_type) then
+            raise exception 'operator % requires a text-compatible column type, got %',
+              filter ->> 'operator', column_type::text;
+          end if;
+        when filter ->> 'operator' in ('match', 'imatch') then
+          if not exists (
+            select from pg_operator
+            where oprname = case when filter ->> 'operator' = 'imatch' then '~*' else '~' end
+              and oprleft = column_type and oprright = column_type and oprresult = 'boolean'::regtype
+          ) then
+            raise exception 'operator % requires a text-compatible column type, got %',
+              filter ->> 'operator', column_type::text;
+          end if;
+          begin
+            perform '' ~ operand;
+          exception when others then
+            raise exception 'invalid regular expression for % filter: %', filter ->> 'operator', sqlerrm;
+          end;
+        else
+          execute format('select format(''%%s'', %L::%s)', operand, column_type) into operand;
+      end case;
+      checked := checked || jsonb_build_object(
+        'column', filter ->> 'column', 'operator', filter ->> 'operator',
+        'negate', filter -> 'negate', 'operand', operand, 'members', to_jsonb(members),
+        'type', column_type::text);
+    end loop;
+    if p_select is not null then
+      foreach selected in array p_select loop
+        if not selected = any(readable) then
+          raise exception 'invalid column for select %', selected;
+        end if;
+      end loop;
+    end if;
+    answer := answer || jsonb_build_object('schema', entity.schemaname, 'table', entity.tablename, 'filters', checked);
+  end loop;
+  return answer;
+end $$;
+
 create or replace function realtime.gateway_check_filter(
   p_values text[], p_type text, p_operator text, p_operand text, p_negate boolean
 ) returns boolean[] language plpgsql stable as $$
@@ -259,4 +346,6 @@ begin
 end $$;
 `;
 
-export const realtimePlatformSql: string = [schemaSql, sendSql, publicationSql, policySql, changesSql].join('\n');
+export const realtimePlatformSql: string = [schemaSql, sendSql, publicationSql, policySql, changesSql].join(
+  '\n',
+);

@@ -1,0 +1,75 @@
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { environmentName } from '../config/layers.ts';
+import { packageRoot } from '../kernel/package-root.ts';
+import type { QuotaProfile } from '../local/gateway/context.ts';
+import type { SettlerCommand } from '../local/settler-process.ts';
+import { type Stack, startStack } from '../local/stack.ts';
+import type { StackEnv } from '../local/stack-state.ts';
+import { provision } from '../provision/provision.ts';
+import { openDatabase } from '../target/postgres/pool.ts';
+import type { CommandContext } from './command.ts';
+
+export interface EmbeddedStackOptions {
+  /** Whether data and keys stay for the next start. */
+  readonly persistent: boolean;
+  /** Forget the data and keys of earlier starts. */
+  readonly fresh?: boolean;
+  readonly quota: QuotaProfile | null;
+  readonly livekit: boolean;
+}
+
+/**
+ * Starts the embedded stack of the project, provisioned and with its settler, from what the command line knows:
+ * the environment, the project's folder, where its output goes.
+ * @throws TF-STK-*, TF-PROV-*
+ */
+export function startEmbeddedStack(context: CommandContext, options: EmbeddedStackOptions): Promise<Stack> {
+  const { env, stateDir, log, progress, signal } = context;
+  return startStack({
+    stateDir,
+    persistent: options.persistent,
+    fresh: options.fresh === true,
+    quota: options.quota,
+    livekit: options.livekit
+      ? {
+          bin: env.TROLLFIX_LIVEKIT_BIN || undefined,
+          cacheDir: toolCacheDir(env),
+          allowBuild: true,
+          pathEnv: env.PATH ?? '',
+        }
+      : null,
+    settler: settlerCommand,
+    provision: async (stackEnv) => {
+      const pool = openDatabase(stackEnv.DATABASE_URL, { max: 2, applicationName: 'trollfix provision' });
+      try {
+        await provision(pool, { log, progress });
+      } finally {
+        await pool.end();
+      }
+    },
+    log,
+    progress,
+    signal,
+  });
+}
+
+/** Where tools that trollfix builds are kept: `~/.cache/trollfix`, or where XDG says. */
+function toolCacheDir(env: CommandContext['env']): string {
+  return path.join(env.XDG_CACHE_HOME || path.join(env.HOME || os.homedir(), '.cache'), 'trollfix');
+}
+
+/** The settler as the CLI runs it, pointed at the stack by its environment alone: it has no project folder. */
+function settlerCommand(env: StackEnv): SettlerCommand {
+  return {
+    command: process.execPath,
+    args: [path.join(packageRoot, 'bin', 'trollfix.js'), 'settle', '--watch'],
+    env: {
+      TROLLFIX_TARGET: environmentName,
+      TROLLFIX_SUPABASE_URL: env.SUPABASE_URL,
+      TROLLFIX_ANON_KEY: env.SUPABASE_ANON_KEY,
+      TROLLFIX_DATABASE_URL: env.DATABASE_URL,
+    },
+  };
+}
