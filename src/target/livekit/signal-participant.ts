@@ -10,6 +10,7 @@ import {
   WrappedJoinRequest,
 } from '@livekit/protocol';
 import { WebSocket } from 'ws';
+import type { Clock } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/errors.ts';
 import { redact } from '../../kernel/redact.ts';
 import { classifyLiveKitError } from './livekit-error.ts';
@@ -24,7 +25,7 @@ export interface SignalDoor {
   readonly resumeSid?: string;
 }
 
-/** How a session ended, at `performance.now()` milliseconds. */
+/** How a session ended; times are `clock.monotonicMs()`. */
 export type Departure =
   | {
       readonly kind: 'leave';
@@ -50,6 +51,8 @@ export interface SignalParticipant {
   readonly left: Promise<Departure>;
   /** Closes the socket and waits for it, at most a second. */
   close(): Promise<void>;
+  /** Cuts the socket without a goodbye, as a lost network does: the server keeps the session for a while. */
+  drop(): void;
 }
 
 export type SignalOutcome =
@@ -72,15 +75,15 @@ export function enterRoom(options: {
   readonly url: string;
   readonly token: string;
   readonly door: SignalDoor;
+  readonly clock: Clock;
   readonly deadlineMs?: number;
 }): Promise<SignalOutcome> {
-  const dialedAtMs = performance.now();
   const socket = new WebSocket(doorUrl(options.url, options.door), {
     // in the header, so that no access log on the way holds the token
     headers: { Authorization: `Bearer ${options.token}` },
     perMessageDeflate: false,
   });
-  const session = new SignalSession(socket, dialedAtMs);
+  const session = new SignalSession(socket, options.clock);
   return session.enter(options.deadlineMs ?? joinDeadlineMs);
 }
 
@@ -111,18 +114,20 @@ function doorUrl(base: string, door: SignalDoor): string {
 /** One socket from the dial to its end. */
 class SignalSession {
   readonly #socket: WebSocket;
+  readonly #clock: Clock;
   readonly #dialedAtMs: number;
   readonly #left = Promise.withResolvers<Departure>();
   readonly #entered = Promise.withResolvers<SignalOutcome>();
   #refreshToken: string | null = null;
   #joined = false;
 
-  constructor(socket: WebSocket, dialedAtMs: number) {
+  constructor(socket: WebSocket, clock: Clock) {
     this.#socket = socket;
-    this.#dialedAtMs = dialedAtMs;
+    this.#clock = clock;
+    this.#dialedAtMs = clock.monotonicMs();
     socket.on('message', (data: Buffer) => this.#receive(data));
     socket.on('close', (code) => {
-      const departure: Departure = { kind: 'closed', code, atMs: performance.now() };
+      const departure: Departure = { kind: 'closed', code, atMs: this.#clock.monotonicMs() };
       // after a `leave` these change nothing: a promise settles once
       this.#left.resolve(departure);
       this.#entered.resolve({ kind: 'left', departure });
@@ -178,10 +183,11 @@ class SignalSession {
       sid: join?.participant?.sid ?? '',
       serverVersion: join?.serverInfo?.version ?? '',
       canPublish: join?.participant?.permission?.canPublish ?? false,
-      joinMs: performance.now() - this.#dialedAtMs,
+      joinMs: this.#clock.monotonicMs() - this.#dialedAtMs,
       refreshToken: () => this.#refreshToken,
       left: this.#left.promise,
       close: () => this.#close(),
+      drop: () => this.#socket.terminate(),
     };
     this.#entered.resolve({ kind, participant });
   }
@@ -191,7 +197,7 @@ class SignalSession {
       kind: 'leave',
       reason: DisconnectReason[leave.reason] ?? String(leave.reason),
       action: LeaveRequest_Action[leave.action] ?? String(leave.action),
-      atMs: performance.now(),
+      atMs: this.#clock.monotonicMs(),
     };
     this.#left.resolve(departure);
     this.#entered.resolve({ kind: 'left', departure });
