@@ -1,0 +1,55 @@
+import { TrollfixError } from '../../kernel/errors.ts';
+import type { SeatDesk } from '../../ops/seats.ts';
+import { liveKitAdmin } from '../../target/livekit/admin.ts';
+import { openDatabase } from '../../target/postgres/pool.ts';
+import type { CommandContext, CommandInput } from '../command.ts';
+
+/**
+ * Opens what seat commands act through, for as long as `work` runs.
+ * @throws TF-CFG-005 when the target has no database URL
+ */
+export async function withSeatDesk<T>(
+  context: CommandContext,
+  work: (desk: SeatDesk) => Promise<T>,
+): Promise<T> {
+  const target = await context.target();
+  if (target.databaseUrl === undefined) {
+    throw new TrollfixError('TF-CFG-005', `target "${target.name}" has no databaseUrl`, {
+      hint: 'set DATABASE_URL (TROLLFIX_DATABASE_URL), or databaseUrl in trollfix.yaml',
+    });
+  }
+  // one statement at a time
+  const database = openDatabase(target.databaseUrl.reveal(), { max: 1, applicationName: 'trollfix seat' });
+  try {
+    return await work({
+      database,
+      livekit: target.livekit === undefined ? null : liveKitAdmin(target.livekit),
+      clock: context.clock,
+      signal: context.signal,
+      actor: `cli:${context.env.USER ?? 'unknown'}`,
+    });
+  } finally {
+    await database.end();
+  }
+}
+
+export function optionText(input: CommandInput, name: string): string | undefined {
+  const value = input.options[name];
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** @throws TF-CLI-003 */
+export function requiredOption(input: CommandInput, name: string, flags: string): string {
+  const value = optionText(input, name)?.trim();
+  if (!value) throw new TrollfixError('TF-CLI-003', `missing option ${flags}`);
+  return value;
+}
+
+/** @throws TF-CLI-003 */
+export function requiredText(input: CommandInput, name: string): string {
+  const value = input.arguments[name];
+  if (typeof value !== 'string' || value.trim() === '') {
+    throw new TrollfixError('TF-CLI-003', `missing argument <${name}>`);
+  }
+  return value.trim();
+}

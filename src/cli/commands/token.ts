@@ -1,0 +1,107 @@
+import { TrollfixError } from '../../kernel/errors.ts';
+import { findStream, findUser } from '../../ops/seats.ts';
+import { mintSeatToken } from '../../ops/tokens.ts';
+import { inspectToken, type TokenInspection } from '../../target/livekit/token-inspection.ts';
+import type { CommandContext, CommandInput, CommandResult } from '../command.ts';
+import { requiredOption, requiredText, withSeatDesk } from './seat-desk.ts';
+
+export async function runTokenMint(context: CommandContext, input: CommandInput): Promise<CommandResult> {
+  const { name, livekit } = await context.target();
+  if (livekit === undefined) {
+    throw new TrollfixError('TF-CFG-005', `target "${name}" has no LiveKit`, {
+      hint: 'set LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET',
+    });
+  }
+  return withSeatDesk(context, async (desk) => {
+    const stream = await findStream(desk, requiredOption(input, 'stream', '--stream <id>'));
+    const user = await findUser(desk, requiredText(input, 'user'));
+    const nowMs = context.clock.now();
+    const minted = await mintSeatToken(desk.database, livekit, {
+      streamId: stream.id,
+      userId: user.id,
+      nowMs,
+    });
+    const { token, claims } = minted;
+    const expiresAt = new Date(claims.exp * 1000).toISOString();
+    const data = {
+      token,
+      url: livekit.url,
+      identity: claims.sub,
+      room: claims.video.room,
+      expiresAt,
+      grants: claims.video,
+    };
+    const lines = [
+      `for     ${user.username}, ${claims.attributes.role}, as ${claims.sub}`,
+      `room    ${claims.video.room}`,
+      `grants  ${grantWords(claims.video)}`,
+      `until   ${expiresAt} (${claims.exp - claims.nbf} s; LiveKit adds 60 s)`,
+    ];
+    return {
+      data,
+      printsSecrets: true,
+      text: () => (context.globals.quiet ? `${token}\n` : `${token}\n\n${lines.join('\n')}\n`),
+    };
+  });
+}
+
+export async function runTokenInspect(context: CommandContext, input: CommandInput): Promise<CommandResult> {
+  const given = input.arguments.token;
+  const token = typeof given === 'string' ? given : await context.readStdin();
+  const livekit = await liveKitIfAny(context);
+  const inspection = await inspectToken(token, {
+    nowMs: context.clock.now(),
+    ...(livekit === undefined ? {} : { apiKey: livekit.apiKey, apiSecret: livekit.apiSecret }),
+  });
+  const dangers = inspection.findings.filter(({ level }) => level === 'danger');
+  return {
+    data: inspection,
+    text: () => inspectionText(context, inspection),
+    ...(dangers.length === 0
+      ? {}
+      : {
+          failure: new TrollfixError(
+            'TF-TOK-003',
+            `dangerous: ${dangers.map(({ text }) => text).join('; ')}`,
+          ),
+        }),
+    exitCode: dangers.length === 0 ? 0 : 99,
+  };
+}
+
+/** A token can be read without any target: only its signature then stays unchecked. */
+async function liveKitIfAny(context: CommandContext) {
+  try {
+    return (await context.target()).livekit;
+  } catch (error) {
+    if (error instanceof TrollfixError && !context.globals.target) return undefined;
+    throw error;
+  }
+}
+
+const levelWords = { danger: 'DANGER ', warning: 'warning', note: 'note   ' } as const;
+
+function inspectionText({ terminal }: CommandContext, inspection: TokenInspection): string {
+  const { style } = terminal;
+  const paint = { danger: style.red, warning: style.yellow, note: style.dim } as const;
+  const life = inspection.lifetimeSeconds === null ? '' : ` (${inspection.lifetimeSeconds} s)`;
+  return `${[
+    `identity   ${inspection.identity ?? 'none'}${inspection.name ? ` (${inspection.name})` : ''}`,
+    `room       ${inspection.room ?? 'none'}`,
+    `grants     ${grantWords(inspection.grants)}`,
+    `expires    ${inspection.expiresAt ?? 'never'}${life}${inspection.expired ? ', expired' : ''}`,
+    `signature  ${inspection.signature.replace('_', ' ')} (${inspection.algorithm}, issued by ${inspection.issuer ?? 'nobody'})`,
+    `verdict    ${inspection.verdict}`,
+    ...inspection.findings.map(({ level, text }) => `  ${paint[level](`${levelWords[level]}  ${text}`)}`),
+  ].join('\n')}\n`;
+}
+
+function grantWords(grants: object): string {
+  const words = Object.entries(grants).map(([grant, value]) => {
+    if (grant === 'room') return '';
+    if (value === true) return grant;
+    if (value === false) return `no ${grant}`;
+    return `${grant} ${Array.isArray(value) ? value.join('+') : String(value)}`;
+  });
+  return words.filter((word) => word !== '').join(', ') || 'none';
+}
