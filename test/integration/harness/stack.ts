@@ -1,10 +1,9 @@
-import os from 'node:os';
-import path from 'node:path';
 import type { Target } from '../../../src/config/target.ts';
 import { type Logger, silentLogger, silentProgress } from '../../../src/kernel/log.ts';
 import type { QuotaProfile } from '../../../src/local/gateway/context.ts';
 import { type Stack, type StackOptions, startStack } from '../../../src/local/stack.ts';
 import { type StackEnv, stackTarget } from '../../../src/local/stack-state.ts';
+import { testLiveKitSearch } from './livekit.ts';
 import { makeTempStateDir } from './temp-state.ts';
 
 export interface TestStackOptions {
@@ -69,12 +68,6 @@ export function testStackOptions(stateDir: string, options: TestStackOptions = {
     progress: silentProgress,
     signal: AbortSignal.timeout(startMs),
   };
-}
-
-/** The livekit-server of this machine: named by the environment, on PATH, in the tool cache, or built into it. */
-export function testLiveKitSearch(): NonNullable<StackOptions['livekit']> {
-  const { TROLLFIX_LIVEKIT_BIN: bin, PATH: pathEnv = '' } = process.env;
-  return { bin, pathEnv, cacheDir: path.join(os.homedir(), '.cache', 'trollfix'), allowBuild: true };
 }
 
 async function provisionTestStack(env: StackEnv): Promise<void> {
