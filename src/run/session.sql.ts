@@ -12,11 +12,9 @@ export const runLockHolderSql = `
      and l.database = (select oid from pg_database where datname = current_database())
 `;
 
-/** Run ids of one run: its own and those of its parts, \`<run>.<part>\`. */
+/** Run ids of one run: its own and those of its parts, `<run>.<part>`. */
 export const syntheticRunsSql = `
-  select distinct run_id from public.profiles where run_id = $1 or starts_with(run_id, $1 || '.')
-  union
-  select distinct run_id from public.streams where run_id = $1 or starts_with(run_id, $1 || '.')
+  select run_id from public.synthetic_runs where run_id = $1 or starts_with(run_id, $1 || '.')
 `;
 
 export const purgeRunSql = 'select public.purge_run($1) as removed';

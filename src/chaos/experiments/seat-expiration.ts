@@ -1,0 +1,194 @@
+import { pollUntil } from '../../kernel/deadline.ts';
+import { createSeatEnforcer } from '../../ops/seat-enforcer.ts';
+import { openSeatCohort, type SeatCohort } from '../../probes/seat-cohort.ts';
+import { isIdentityOf, type LiveKitAdmin, liveKitAdmin } from '../../target/livekit/admin.ts';
+import {
+  type Departure,
+  enterRoom,
+  type SignalParticipant,
+} from '../../target/livekit/signal-participant.ts';
+import { requestToken } from '../../target/livekit/token-endpoint.ts';
+import type { SyntheticUser } from '../../target/supabase/synthetic-users.ts';
+import type { Experiment, ExperimentContext, Observation } from '../experiment.ts';
+import { invariant } from '../run-experiment.ts';
+
+/** Long enough to ask for a token and join on a busy machine, short enough to wait for. */
+const seatMs = 4000;
+/**
+ * How long after the expiry the holder may still be in: the sweep runs each second and an ejection takes milliseconds.
+ * Far below the 60 s after which LiveKit itself drops a signal-only participant, which would be no ejection.
+ */
+const graceMs = 10_000;
+
+export const seatExpiration: Experiment = {
+  id: 'seat-expiration',
+  scenario: 'Seat Expiration',
+  expected:
+    'When a seat runs out its holder is ejected from LiveKit by the server, not by a client that agrees to go; a holder whose seat goes on stays.',
+  remediation:
+    'Keep the enforcer running beside LiveKit: expiry is decided by the database clock and carried out by `expire_due_seats`.',
+  does: 'two seats are granted, one for four seconds; both holders join LiveKit; the enforcer runs',
+  touches: 'a synthetic stream and its LiveKit room',
+  needs: ['database', 'userTokens', 'livekit'],
+  run: runSeatExpiration,
+};
+
+interface Holder {
+  readonly user: SyntheticUser;
+  readonly participant: SignalParticipant;
+}
+
+async function runSeatExpiration(context: ExperimentContext): Promise<Observation> {
+  const { database, target, clock, log } = context;
+  if (database === undefined || target.livekit === undefined) {
+    throw new Error('seat-expiration runs with a database and LiveKit');
+  }
+  const admin = liveKitAdmin(target.livekit);
+  const cohort = await openSeatCohort(context, { users: 2, streams: 1, name: 'seat-expiration' });
+  const enforcer = createSeatEnforcer({ database, livekit: admin, clock, log });
+  const joined: SignalParticipant[] = [];
+  try {
+    await enforcer.start();
+    const [expiring, lasting] = cohort.users;
+    const streamId = cohort.streams[0];
+    if (!expiring || !lasting || !streamId) throw new Error('the cohort is incomplete');
+    const stays = await seat(context, cohort, streamId, lasting, undefined);
+    joined.push(stays.participant);
+    const expiresAt = new Date(clock.now() + seatMs);
+    const goes = await seat(context, cohort, streamId, expiring, expiresAt);
+    joined.push(goes.participant);
+    return await watch(context, admin, { streamId, goes, stays, expiresAt });
+  } finally {
+    await Promise.all(joined.map((participant) => participant.close()));
+    await enforcer.stop();
+    await cohort.close();
+  }
+}
+
+async function seat(
+  context: ExperimentContext,
+  cohort: SeatCohort,
+  streamId: string,
+  user: SyntheticUser,
+  expiresAt: Date | undefined,
+): Promise<Holder> {
+  const { target, clock } = context;
+  await cohort.grant(streamId, [user.id], expiresAt === undefined ? {} : { expiresAt });
+  context.history({
+    process: user.username,
+    op: 'seat',
+    type: 'ok',
+    value: expiresAt?.toISOString() ?? 'for good',
+  });
+  const token = await tokenOf(context, streamId, user);
+  if (token === null) throw new Error('the token endpoint gave a seat holder no token');
+  const outcome = await enterRoom({ url: target.livekit?.url ?? '', token, door: { path: '/rtc' }, clock });
+  if (outcome.kind !== 'joined') throw new Error(`a seat holder could not join: ${outcome.kind}`);
+  context.history({ process: user.username, op: 'join', type: 'ok', value: outcome.participant.canPublish });
+  return { user, participant: outcome.participant };
+}
+
+async function tokenOf(
+  context: ExperimentContext,
+  streamId: string,
+  user: SyntheticUser,
+): Promise<string | null> {
+  const answer = await requestToken(context.target.tokenEndpoint ?? '', {
+    apiKey: context.target.anonKey.reveal(),
+    bearer: user.token,
+    body: JSON.stringify({ streamId }),
+  });
+  return answer.token;
+}
+
+interface Scene {
+  readonly streamId: string;
+  readonly goes: Holder;
+  readonly stays: Holder;
+  readonly expiresAt: Date;
+}
+
+async function watch(context: ExperimentContext, admin: LiveKitAdmin, scene: Scene): Promise<Observation> {
+  const { clock, signal } = context;
+  const before = await admin.occupants(scene.streamId);
+  const waitMs = scene.expiresAt.getTime() - clock.now() + graceMs;
+  // both clocks read at one moment, so that a monotonic time can be told as a wall-clock one
+  const offsetMs = clock.now() - clock.monotonicMs();
+  const departure = await departureWithin(scene.goes.participant, waitMs, signal);
+  const ejected =
+    departure?.kind === 'leave' &&
+    departure.reason === 'PARTICIPANT_REMOVED' &&
+    departure.action === 'DISCONNECT';
+  const detectionMs = departure === null ? null : departure.atMs + offsetMs - scene.expiresAt.getTime();
+  context.history({
+    process: scene.goes.user.username,
+    op: 'leave',
+    type: ejected ? 'ok' : 'fail',
+    value: departure,
+  });
+  const after = await admin.occupants(scene.streamId);
+  const stillThere = after.filter(({ identity }) => isIdentityOf(identity, scene.goes.user.id));
+  const lastingThere = after.filter(({ identity }) => isIdentityOf(identity, scene.stays.user.id));
+  const republish = await publishAfter(context, scene);
+  const how = departure === null ? 'was still in the room' : describeDeparture(departure);
+  return {
+    observed: `${detectionMs === null ? `${graceMs} ms` : `${detectionMs.toFixed(0)} ms`} after the expiry the holder ${how}; the other holder ${lastingThere.length === 1 ? 'stayed' : 'was gone'}; a new token ${republish ? 'still lets it publish' : 'lets it watch only'}`,
+    load: { offered: 2, achieved: before.length, samples: before.length },
+    fault: {
+      kind: 'seat_expired',
+      target: 'stream_seats',
+      params: { seatMs },
+      injectedAt: scene.expiresAt.toISOString(),
+      effectiveAt: scene.expiresAt.toISOString(),
+      clearedAt: null,
+    },
+    steadyState: { before: before.length, during: null, after: after.length },
+    detectionMs,
+    recoveryMs: null,
+    invariants: [
+      invariant('the holder is ejected by the server', 1, ejected ? [] : [how]),
+      invariant('not before the seat ran out', 1, (detectionMs ?? 0) >= 0 ? [] : [`${detectionMs} ms early`]),
+      invariant(
+        'the witness sees the room without the holder',
+        before.length,
+        stillThere.map(({ identity, state }) => `${identity} is ${state}`),
+      ),
+      invariant('nobody else is ejected', 1, lastingThere.length === 1 ? [] : ['the other holder is gone']),
+      invariant('a token asked for afterwards cannot publish', 1, republish ? ['it can'] : []),
+    ],
+    details: { occupantsBefore: before.length, occupantsAfter: after.length },
+  };
+}
+
+function departureWithin(
+  participant: SignalParticipant,
+  ms: number,
+  signal: AbortSignal,
+): Promise<Departure | null> {
+  let departed: Departure | undefined;
+  void participant.left.then((departure) => {
+    departed = departure;
+  });
+  return pollUntil(() => departed, { ms, everyMs: 10, what: 'the ejection', signal }).catch((error) => {
+    signal.throwIfAborted();
+    if (departed === undefined) return null;
+    throw error;
+  });
+}
+
+function describeDeparture(departure: Departure): string {
+  return departure.kind === 'leave'
+    ? `was told to leave (${departure.reason})`
+    : `lost the socket (${departure.code}) without a leave`;
+}
+
+/** Whether a token asked for after the expiry would let the former holder publish. */
+async function publishAfter(context: ExperimentContext, scene: Scene): Promise<boolean> {
+  const token = await tokenOf(context, scene.streamId, scene.goes.user);
+  if (token === null) return false;
+  const payload = token.split('.')[1] ?? '';
+  const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'));
+  // a LiveKit token holds its grants under `video`; anything else cannot publish
+  const video = (claims as { video?: { canPublish?: unknown } }).video;
+  return video?.canPublish !== false;
+}

@@ -1,0 +1,49 @@
+import { fullDrill } from '../../run/drill-plan.ts';
+import { type LoadName, type LoadRequest, loadPart } from '../../run/load.ts';
+import { runPart } from '../../run/parts.ts';
+import type { CommandInput, CommandRun } from '../command.ts';
+import { recordRun } from '../recorded-run.ts';
+import { assertSafe } from '../safety.ts';
+import { runningStack, servicesOf } from '../target-services.ts';
+
+/** One probe at a fixed rate. What is not asked for is as in the full drill. */
+export function loadCommand(name: LoadName): CommandRun {
+  return async (context, input) => {
+    const target = await context.target();
+    const request = requestOf(name, input);
+    await assertSafe(context, target, { what: 'load', ratePerS: request.ratePerS, users: request.users });
+    const part = loadPart(name, request);
+    const stack = target.kind === 'embedded' ? await runningStack(context.stateDir) : undefined;
+    return recordRun(context, input, {
+      command: `load ${name}`,
+      target,
+      services: await servicesOf(target, stack),
+      config: { ...request },
+      work: async (session, findings) => {
+        findings.measurements.push(...(await runPart(session, part)));
+      },
+    });
+  };
+}
+
+function requestOf(name: LoadName, { options }: CommandInput): LoadRequest {
+  const defaults = fullDrill[name];
+  // each option has been read by its own parser, so it is a number or absent
+  const number = (key: string, otherwise: number) => {
+    const value = options[key];
+    return typeof value === 'number' ? value : otherwise;
+  };
+  const thresholds = Array.isArray(options.threshold) ? options.threshold.map(String) : [];
+  const users = number('users', defaults.users);
+  const connections = number('connections', name === 'chat' ? users : defaults.connections);
+  return {
+    ratePerS: number('rate', defaults.ratePerS),
+    durationMs: number('duration', defaults.durationMs),
+    rampMs: number('ramp', 0),
+    users,
+    connections,
+    workers: 1,
+    rooms: number('rooms', 1),
+    thresholds,
+  };
+}

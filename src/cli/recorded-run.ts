@@ -1,0 +1,152 @@
+import { execFile } from 'node:child_process';
+import { randomInt } from 'node:crypto';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import type { Target } from '../config/target.ts';
+import { TrollfixError } from '../kernel/errors.ts';
+import { ExitCode } from '../kernel/exit-codes.ts';
+import { packageRoot } from '../kernel/package-root.ts';
+import type { RunRecord } from '../record/run-record.ts';
+import { markdownReport } from '../report/markdown.ts';
+import { terminalReport } from '../report/terminal.ts';
+import { buildRecord, linkEvidence } from '../run/build-record.ts';
+import type { RunFindings } from '../run/drill.ts';
+import { RunSession } from '../run/session.ts';
+import type { CommandContext, CommandInput, CommandResult } from './command.ts';
+import { createRunId, RunFolder } from './run-folder.ts';
+
+export interface RecordedRun {
+  /** `drill`, `load chat`, `chaos run`. */
+  readonly command: string;
+  readonly target: Target;
+  /** Versions of what the target consists of. */
+  readonly services: Record<string, string>;
+  /** What was asked for, as the record tells it. */
+  readonly config: Record<string, unknown>;
+  readonly work: (session: RunSession, findings: RunFindings) => Promise<void>;
+}
+
+/** The seed asked for, or one drawn now; either way it is printed and stands in the record. */
+export function seedOf({ options }: CommandInput): number {
+  return typeof options.seed === 'number' ? options.seed : randomInt(2 ** 31);
+}
+
+/**
+ * One run from its folder to its verdict: holds the target, does the work, removes what was written, and leaves a
+ * valid run.json and report.md, also when it was interrupted.
+ */
+export async function recordRun(
+  context: CommandContext,
+  input: CommandInput,
+  run: RecordedRun,
+): Promise<CommandResult> {
+  const { clock, signal, log, progress } = context;
+  const seed = seedOf(input);
+  const startedAtMs = clock.now();
+  const folder = await openFolder(context, input, startedAtMs);
+  const findings: RunFindings = { measurements: [], matrix: [] };
+  const session = await RunSession.open({
+    ...{ target: run.target, runId: folder.runId, seed, clock, signal, log, progress },
+    series: folder.series,
+  });
+  progress({ kind: 'note', text: `run ${folder.runId}, seed ${seed}` });
+  try {
+    await run.work(session, findings);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    progress({ kind: 'step', text: 'removing the synthetic rows' });
+    await session.close();
+  }
+  const draft = buildRecord({
+    ...{ runId: folder.runId, command: run.command, startedAtMs, finishedAtMs: clock.now(), seed, findings },
+    ...{ config: run.config, target: run.target, services: run.services },
+    nodeVersion: process.versions.node,
+    commit: await commitOfTool(),
+    interrupted: signal.aborted ? interruptionCode(signal.reason) : undefined,
+  });
+  // the first save gives the digests that the matrix links to
+  const { artifacts } = await folder.save(draft);
+  const record = await folder.save(linkEvidence(draft, artifacts));
+  return resultOf(context, record, folder.path);
+}
+
+async function openFolder(context: CommandContext, input: CommandInput, nowMs: number): Promise<RunFolder> {
+  const runDir = input.options.runDir;
+  return RunFolder.open({
+    runId: createRunId(nowMs, randomInt(0x1_0000)),
+    reportsDir: path.join(context.projectDir, 'reports'),
+    ...(typeof runDir === 'string' ? { runDir: path.resolve(context.cwd, runDir) } : {}),
+    redact: context.redact,
+    log: context.log,
+  });
+}
+
+function resultOf(context: CommandContext, record: RunRecord, folder: string): CommandResult {
+  const { columns, style } = context.terminal;
+  const where = path.relative(context.cwd, folder) || folder;
+  const failure = record.interrupted ? undefined : failureOf(record);
+  return {
+    data: { ...record, folder },
+    text: () =>
+      `${terminalReport(record, { columns, paint: style })}\nreport: ${path.join(where, 'report.md')}\n`,
+    jobSummary: () => markdownReport(record),
+    annotations: annotationsOf(record),
+    ...(failure === undefined ? {} : { exitCode: failure.exitCode, failure }),
+  };
+}
+
+function failureOf(record: RunRecord): TrollfixError | undefined {
+  const hint = 'read the report: `trollfix report show`';
+  const why = annotationsOf(record).join('; ') || undefined;
+  const options = why === undefined ? { hint } : { hint, why };
+  switch (record.exitCode) {
+    case ExitCode.ok:
+      return undefined;
+    case ExitCode.invariant:
+      return record.matrix.some((row) => row.verdict === 'fail')
+        ? new TrollfixError('TF-CHAOS-002', 'a crash-matrix row failed', options)
+        : new TrollfixError('TF-LOAD-004', 'an invariant was violated', options);
+    case ExitCode.checkFailed:
+      return new TrollfixError('TF-LOAD-001', 'a threshold failed', options);
+    default:
+      return record.measurements.some((m) => m.status === 'client_limited')
+        ? new TrollfixError('TF-LOAD-002', 'the load generator was the bottleneck', options)
+        : new TrollfixError('TF-LOAD-005', 'part of the run could not be told', options);
+  }
+}
+
+/** What is wrong with a run, one line each. */
+function annotationsOf(record: RunRecord): string[] {
+  const rows = record.matrix
+    .filter((row) => row.verdict !== 'pass' && row.verdict !== 'not_run')
+    .map((row) => `${row.id}: ${row.verdict}, ${row.reason ?? row.observed}`);
+  const thresholds = record.measurements.flatMap((m) =>
+    m.thresholds
+      .filter((t) => !t.ok)
+      .map(
+        (t) =>
+          `${m.id}: ${t.metric}: ${t.expr} failed, observed ${t.observed ?? 'no data'} over ${t.samples} samples`,
+      ),
+  );
+  const unclear = record.measurements
+    .filter(({ status }) => status === 'client_limited' || status === 'inconclusive' || status === 'no_data')
+    .map((m) => `${m.id}: ${m.status}, ${m.reason ?? 'no reason was given'}`);
+  return [...rows, ...thresholds, ...unclear];
+}
+
+function interruptionCode(reason: unknown): ExitCode {
+  return reason instanceof TrollfixError ? reason.exitCode : ExitCode.interrupted;
+}
+
+/** The commit of the clone the tool runs from; null where it was installed as a package, or there is no git. */
+async function commitOfTool(): Promise<string | null> {
+  try {
+    const { stdout } = await promisify(execFile)('git', ['-C', packageRoot, 'rev-parse', 'HEAD'], {
+      timeout: 2000,
+    });
+    return stdout.trim();
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,28 @@
+import type { Target } from '../config/target.ts';
+import { isAlive } from '../local/process-identity.ts';
+import { readStackState, type StackState } from '../local/stack-state.ts';
+import { openDatabase } from '../target/postgres/pool.ts';
+
+/** The stack of the project, when it is really up. */
+export async function runningStack(stateDir: string): Promise<StackState | undefined> {
+  const state = readStackState(stateDir);
+  return state?.phase === 'up' && (await isAlive(state.supervisor)) ? state : undefined;
+}
+
+/** Versions of what a target consists of, as far as they can be known. */
+export async function servicesOf(
+  target: Target,
+  stack: StackState | undefined,
+): Promise<Record<string, string>> {
+  if (stack !== undefined) {
+    return Object.fromEntries(stack.services.map(({ name, version, health }) => [name, version ?? health]));
+  }
+  if (target.databaseUrl === undefined) return {};
+  const database = openDatabase(target.databaseUrl.reveal(), { max: 1, applicationName: 'trollfix' });
+  try {
+    const { rows } = await database.query<{ server_version: string }>('show server_version');
+    return rows[0] ? { postgres: rows[0].server_version } : {};
+  } finally {
+    await database.end();
+  }
+}
