@@ -46,7 +46,7 @@ export class FilterQuestions {
           filter.negate,
         ]);
         const matches = result.rows[0]?.matches ?? [];
-        values.forEach((value, i) => answers.set(value, matches[i] ?? false));
+        for (const [i, value] of values.entries()) answers.set(value, matches[i] ?? false);
       } catch (error) {
         // the column's type has changed since the filter was checked: it matches nothing, the others go on
         this.#log.warn('a filter could not be evaluated', {

@@ -209,8 +209,9 @@ class TemporarySlotPlugin extends PgoutputPlugin {
   override async start(client: pg.Client, slotName: string, _lastLsn: string): Promise<unknown> {
     // node-postgres has the connection and its stream, but does not declare them
     this.socket = (client as unknown as { connection: { stream: Socket } }).connection.stream;
+    // the walsender's grammar knows its keywords only in capitals
     await client.query(
-      `create_replication_slot "${slotName}" temporary logical pgoutput (snapshot 'nothing')`,
+      `CREATE_REPLICATION_SLOT "${slotName}" TEMPORARY LOGICAL pgoutput (SNAPSHOT 'nothing')`,
     );
     return super.start(client, slotName, '0/0');
   }
