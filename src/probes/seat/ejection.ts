@@ -34,40 +34,54 @@ const batchLimit = 200;
 const burstLimit = 20;
 const bareRemovals = 20;
 
-/**
- * Revokes victims at the plan's rate and waits until each is out. `users` of the plan are the victims, never more
- * than `ratePerS` × `durationMs` gives; then a burst of up to 20 in one statement.
- */
+export interface EjectionPlan {
+  readonly ratePerS: number;
+  /** Victims that are revoked one by one. */
+  readonly sequential: number;
+  /** Victims that are revoked by one statement. */
+  readonly burst: number;
+  /** Users in all, with those removed without any revocation. */
+  readonly total: number;
+}
+
+/** An ejection takes some 5 ms, so that at 20/s each is over before the next begins. */
+const unhurriedRatePerS = 20;
+
+/** Revokes victims at the plan's rate and waits until each is out; then a burst in one statement. */
 export async function measureEjection(
   context: ProbeContext,
   stage: Stage,
-  plan: Pick<LoadPlan, 'ratePerS'>,
-  victims: { readonly sequential: number; readonly burst: number },
+  plan: EjectionPlan,
 ): Promise<EjectionFindings> {
   const run = new EjectionRun(context, stage, plan.ratePerS);
   const { users } = stage.cohort;
   // one alone first: where nobody ejects anybody, that is found out in seconds
   if (!(await run.sequence(users.slice(0, 1)))) return run.findings(0);
-  const rest = users.slice(1, victims.sequential);
+  const rest = users.slice(1, plan.sequential);
   const batch = Math.max(1, Math.min(batchLimit, Math.floor((plan.ratePerS * batchMs) / 1000)));
   for (let from = 0; from < rest.length; from += batch) {
     context.signal.throwIfAborted();
     await run.sequence(rest.slice(from, from + batch));
     const done = run.findings(0).ejected;
-    context.progress({ kind: 'note', text: `seat: ${done} of ${victims.sequential} victims ejected` });
+    context.progress({ kind: 'note', text: `seat: ${done} of ${plan.sequential} victims ejected` });
   }
-  const burst = users.slice(victims.sequential, victims.sequential + victims.burst);
+  const burst = users.slice(plan.sequential, plan.sequential + plan.burst);
   await run.burst(burst);
-  await run.bareRemovals(users.slice(victims.sequential + victims.burst).slice(0, bareRemovals));
+  await run.bareRemovals(users.slice(plan.sequential + plan.burst).slice(0, bareRemovals));
   return run.findings(burst.length);
 }
 
-/** How many users a run needs: victims one by one, the burst, and those removed without any revocation. */
-export function cohortFor(plan: LoadPlan): { sequential: number; burst: number; total: number } {
-  const byTime = Math.floor((plan.ratePerS * plan.durationMs) / 1000);
+/**
+ * How many users a run needs, and how fast they are revoked. Without a duration the plan's `users` go one after the
+ * other at 20/s; with one, at its rate and never more than fit into it.
+ */
+export function ejectionPlan(plan: LoadPlan): EjectionPlan {
+  const timed = plan.durationMs > 0;
+  const ratePerS = timed ? plan.ratePerS : unhurriedRatePerS;
+  const byTime = timed ? Math.floor((ratePerS * plan.durationMs) / 1000) : Number.POSITIVE_INFINITY;
   const sequential = Math.max(1, Math.min(plan.users, byTime));
   const burst = Math.min(burstLimit, sequential);
-  return { sequential, burst, total: sequential + burst + bareRemovals };
+  return { ratePerS, sequential, burst, total: sequential + burst + bareRemovals };
 }
 
 class EjectionRun {

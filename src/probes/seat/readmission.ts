@@ -66,7 +66,7 @@ export async function measureReadmission(
   const admin = liveKitAdmin(stage.livekit);
   const [holder, stayer, ...others] = users;
   if (holder === undefined || stayer === undefined) throw new RangeError('readmission needs three users');
-  const control = await tryAll(context, stage, admin, await seated(context, stage, holder));
+  const control = await tryAsHolder(context, stage, admin, holder);
 
   const knockers: Knocker[] = [];
   for (const user of others) {
@@ -96,13 +96,20 @@ interface Attempt {
 
 const newTokenDoor = 'token endpoint, then /rtc';
 
-/** In the room with a seat, and out of it again without having been told to: what a holder can use to come back. */
-async function seated(context: ProbeContext, stage: Stage, user: SyntheticUser): Promise<Knocker> {
+/** What every door says to somebody who has a seat and is in the room, so that there is a session to be resumed. */
+async function tryAsHolder(
+  context: ProbeContext,
+  stage: Stage,
+  admin: LiveKitAdmin,
+  user: SyntheticUser,
+): Promise<Attempt[]> {
   const [victim] = await seatVictims(context, stage, [user]);
   if (victim === undefined) throw new Error('nobody was seated');
-  const refreshed = await harvestRefreshToken(context, victim.participant);
-  victim.participant.drop();
-  return { user, original: victim.token, refreshed, sid: victim.participant.sid };
+  const { participant, token: original } = victim;
+  const refreshed = await harvestRefreshToken(context, participant);
+  const attempts = await tryAll(context, stage, admin, { user, original, refreshed, sid: participant.sid });
+  await participant.close();
+  return attempts;
 }
 
 /** Revoked and out; null when the ejection did not come (which is the other measurement's finding). */
@@ -135,7 +142,7 @@ async function tryAll(
     const { token, door, result } = attempt;
     context.series('seat.readmission.ndjson', { user: knocker.user.id, token, door, ...result });
   };
-  // the session to be resumed is only there until another join takes its place, so its door comes first
+  // a session can only be resumed until another join takes its place, so that door comes first
   const inOrder = [...doorNames].sort((a, b) => Number(b === 'rtc-resume') - Number(a === 'rtc-resume'));
   for (const door of inOrder) {
     const tokens = { original: knocker.original, refreshed: knocker.refreshed } as const;

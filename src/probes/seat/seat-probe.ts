@@ -3,7 +3,7 @@ import { type Measurement, notRun } from '../../record/measurement.ts';
 import { liveKitAdmin } from '../../target/livekit/admin.ts';
 import type { LoadPlan, ProbeContext, ProbeResult } from '../probe.ts';
 import { missingForCohort, openSeatCohort } from '../seat-cohort.ts';
-import { cohortFor, measureEjection } from './ejection.ts';
+import { ejectionPlan, measureEjection } from './ejection.ts';
 import { ejectionMeasurement, readmissionMeasurement, seatIds, seatTitles } from './findings.ts';
 import { measureReadmission, readmissionUsers } from './readmission.ts';
 import type { Stage } from './victims.ts';
@@ -20,26 +20,30 @@ const defaultReadmissionVictims = 3;
 /**
  * Grants seats, joins LiveKit with tokens from the app's own endpoint, revokes, and takes the time until each is told
  * to leave (`seat.ejection`); then has ejected users try every known way back (`seat.readmission`).
- * The plan's `users` are the victims, revoked at `ratePerS`, never more than `ratePerS` × `durationMs`.
+ * The plan's `users` are the victims: one after the other, or at `ratePerS` for `durationMs` where that is given.
  * Something must carry revocations out while it runs (the seat enforcer): the probe only looks.
  */
 export async function runSeatProbe(context: ProbeContext, plan: SeatPlan): Promise<ProbeResult> {
   const missing = await missingFor(context);
   if (typeof missing === 'string') return notRunResult(missing);
   const { livekit, tokenEndpoint } = missing;
-  const sizes = cohortFor(plan);
+  const ejections = ejectionPlan(plan);
   const knockers = readmissionUsers(plan.readmissionVictims ?? defaultReadmissionVictims);
-  const cohort = await openSeatCohort(context, { users: sizes.total + knockers, streams: 1, name: 'seat' });
+  const cohort = await openSeatCohort(context, {
+    users: ejections.total + knockers,
+    streams: 1,
+    name: 'seat',
+  });
   const [streamId] = cohort.streams;
   if (streamId === undefined) throw new Error('the synthetic run has no stream');
   const stage: Stage = { cohort, streamId, livekit, tokenEndpoint };
   try {
-    const ejection = await measureEjection(context, stage, plan, sizes);
+    const ejection = await measureEjection(context, stage, ejections);
     const measurements: Measurement[] = [ejectionMeasurement(ejection, plan.thresholds)];
     if (ejection.ejected === 0) {
       measurements.push(notRunReadmission('nobody was ejected, so nobody could try to come back'));
     } else {
-      const findings = await measureReadmission(context, stage, cohort.users.slice(sizes.total));
+      const findings = await measureReadmission(context, stage, cohort.users.slice(ejections.total));
       measurements.push(readmissionMeasurement(findings, plan.thresholds));
     }
     return { measurements };

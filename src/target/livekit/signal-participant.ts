@@ -51,8 +51,6 @@ export interface SignalParticipant {
   readonly left: Promise<Departure>;
   /** Closes the socket and waits for it, at most a second. */
   close(): Promise<void>;
-  /** Cuts the socket without a goodbye, as a lost network does: the server keeps the session for a while. */
-  drop(): void;
 }
 
 export type SignalOutcome =
@@ -187,7 +185,6 @@ class SignalSession {
       refreshToken: () => this.#refreshToken,
       left: this.#left.promise,
       close: () => this.#close(),
-      drop: () => this.#socket.terminate(),
     };
     this.#entered.resolve({ kind, participant });
   }

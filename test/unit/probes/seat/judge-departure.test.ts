@@ -34,7 +34,6 @@ describe('what counts as an ejection', () => {
       refreshToken: () => null,
       left: new Promise<never>(() => {}),
       close: async () => {},
-      drop: () => {},
     };
     expect(await awaitEjection(participant, 20)).toEqual({ ejected: false, why: 'still in after 20 ms' });
   });
