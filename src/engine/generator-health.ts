@@ -70,11 +70,14 @@ export class GeneratorMonitor {
 
   /**
    * Ends the watch and judges it.
-   * @param late operations started more than {@link lateAfterMs} after they were due
-   * @param started all operations started
+   * @param starts.late operations started more than `lateAfterMs` after they were due, of all `started`
    * @param more further reasons the run itself knows of
    */
-  stop(late: number, started: number, more: readonly string[] = []): GeneratorHealth {
+  stop(
+    starts: { late: number; started: number; lateAfterMs: number },
+    more: readonly string[] = [],
+  ): GeneratorHealth {
+    const { late, started } = starts;
     const elapsedMs = Math.max(1, performance.now() - this.#startedMs);
     const cpu = process.cpuUsage(this.#cpu);
     const cpuSeconds = (cpu.user + cpu.system) / 1e6;
@@ -88,12 +91,16 @@ export class GeneratorMonitor {
     };
     this.#delay?.disable();
     this.#observer?.disconnect();
-    const reasons = [...judge(figures, late), ...more];
+    const reasons = [...judge(figures, late, starts.lateAfterMs), ...more];
     return { workers: this.#workers, cpuSeconds, ...figures, healthy: reasons.length === 0, reasons };
   }
 }
 
-function judge(figures: Record<keyof typeof generatorLimits, number>, late: number): string[] {
+function judge(
+  figures: Record<keyof typeof generatorLimits, number>,
+  late: number,
+  lateMs: number,
+): string[] {
   const percent = (share: number) => `${(share * 100).toFixed(1)} %`;
   const reasons: string[] = [];
   const over = (key: keyof typeof generatorLimits) => figures[key] > generatorLimits[key];
@@ -107,9 +114,7 @@ function judge(figures: Record<keyof typeof generatorLimits, number>, late: numb
   }
   // one late start is no share of anything: below 200 operations a single one would pass the limit
   if (over('lateRatio') && late > 1) {
-    reasons.push(
-      `${percent(figures.lateRatio)} of operations started > ${lateAfterMs} ms late (limit 0.5 %)`,
-    );
+    reasons.push(`${percent(figures.lateRatio)} of operations started > ${lateMs} ms late (limit 0.5 %)`);
   }
   if (over('cpuShare')) reasons.push(`CPU ${percent(figures.cpuShare)} of its cores > 85 %`);
   if (over('gcShare')) reasons.push(`garbage collection ${percent(figures.gcShare)} of the time > 10 %`);

@@ -277,7 +277,10 @@ class OpenLoop {
       latency: this.#whole,
       offeredPerS: ((this.#dueUntil(endMs) - this.#dueUntil(this.#warmupMs)) * 1000) / steadyMs,
       achievedPerS: (this.#steadyOk * 1000) / answeredMs,
-      generator: this.#monitor.stop(late, counts.sent, this.#heldBackReasons(counts)),
+      generator: this.#monitor.stop(
+        { late, started: counts.sent, lateAfterMs },
+        this.#heldBackReasons(counts),
+      ),
       interrupted: this.#interruptedAtMs !== undefined,
     });
   }

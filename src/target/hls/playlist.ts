@@ -52,6 +52,7 @@ export function parsePlaylist(
   text: string,
   playlistUrl: string,
 ): MasterPlaylist | MediaPlaylist | UnreadablePlaylist {
+  if (!text.startsWith('#EXTM3U')) return { kind: 'unreadable', reason: 'it does not begin with #EXTM3U' };
   let parsed: hls.types.MasterPlaylist | hls.types.MediaPlaylist;
   try {
     parsed = hls.parse(text);
@@ -72,14 +73,17 @@ export function parsePlaylist(
     mediaSequence: parsed.mediaSequenceBase ?? 0,
     discontinuitySequence: parsed.discontinuitySequenceBase ?? 0,
     endList: parsed.endlist,
-    segments: parsed.segments.map((segment) => ({
-      msn: segment.mediaSequenceNumber,
-      url: absolute(segment.uri),
-      durationS: segment.duration,
-      discontinuity: segment.discontinuity === true,
-      programDateTimeMs: segment.programDateTime?.getTime(),
-      byteRange: segment.byterange ? `${segment.byterange.offset}-${segment.byterange.length}` : '',
-    })),
+    // an EXTINF without a URI behind it, at the end of a text that was cut, is no segment
+    segments: parsed.segments
+      .filter((segment) => segment.uri !== '')
+      .map((segment) => ({
+        msn: segment.mediaSequenceNumber,
+        url: absolute(segment.uri),
+        durationS: segment.duration,
+        discontinuity: segment.discontinuity === true,
+        programDateTimeMs: segment.programDateTime?.getTime(),
+        byteRange: segment.byterange ? `${segment.byterange.offset}-${segment.byterange.length}` : '',
+      })),
     holdBackS: parsed.lowLatencyCompatibility?.holdBack,
     endsWithNewline: text.endsWith('\n'),
   };
