@@ -42,21 +42,24 @@ as $$ select pg_try_advisory_xact_lock(29798, 1) $$;
 revoke all on function trollfix.try_settlement_lock() from public;
 
 -- One round in the caller's transaction. busy = another session is settling; nothing was done then.
--- force_custom_plan lets the planner see the size of the arrays; JIT would take longer than the round.
+-- force_custom_plan lets the planner see the size of the arrays; JIT would take longer than the round; and without
+-- enable_seqscan = off a round of 10,000 gifts reads a table of 100,000 wallets from end to end.
 create function trollfix.settle_round(
   p_limit int, p_batch_id bigint,
   out claimed int, out settled int, out failed int, out coins bigint, out busy boolean
 )
 language plpgsql security definer
 set search_path = '' set plan_cache_mode = 'force_custom_plan' set jit = 'off' set work_mem = '64MB'
+set enable_seqscan = 'off'
 as $$
 declare
   v_now timestamptz;
   v_fee_bps int;
-  v_seqs bigint[]; v_senders uuid[]; v_receivers uuid[]; v_streams uuid[]; v_amounts bigint[];
-  v_sent_at timestamptz[]; v_runs text[];
+  v_rows tid[]; v_seqs bigint[]; v_senders uuid[]; v_receivers uuid[]; v_amounts bigint[];
+  v_payers uuid[]; v_due bigint[]; v_people uuid[];
   v_wallets uuid[]; v_balances bigint[];
-  v_unpaid bigint[] := '{}';
+  v_overdrawn uuid[];
+  v_refused bigint[] := '{}';
   v_unknown bigint[] := '{}';
   v_sender uuid;
   v_left bigint;
@@ -73,116 +76,137 @@ begin
   select s.fee_bps into v_fee_bps from public.gift_settings s;
 
   -- Claim. Rows that somebody else holds (an operator, not another drainer: that one is busy) are passed over.
-  with due as (
-    select q.seq from public.gift_pending q order by q.seq limit p_limit for update skip locked
-  ), claim as (
-    delete from public.gift_pending q using due where q.seq = due.seq
-    returning q.seq, q.sender_id, q.receiver_id, q.stream_id, q.amount, q.enqueued_at, q.run_id
-  )
-  select array_agg(c.seq), array_agg(c.sender_id), array_agg(c.receiver_id), array_agg(c.stream_id), array_agg(c.amount),
-    array_agg(c.enqueued_at), array_agg(c.run_id)
-  into v_seqs, v_senders, v_receivers, v_streams, v_amounts, v_sent_at, v_runs
-  from claim c;
+  select array_agg(q.ctid), array_agg(q.seq), array_agg(q.sender_id), array_agg(q.receiver_id), array_agg(q.amount)
+  into v_rows, v_seqs, v_senders, v_receivers, v_amounts
+  from (
+    select d.ctid, d.seq, d.sender_id, d.receiver_id, d.amount from public.gift_pending d
+    order by d.seq limit p_limit for update skip locked
+  ) q;
   claimed := coalesce(cardinality(v_seqs), 0);
   if claimed = 0 then
     return;
   end if;
 
   -- Lock every wallet concerned, in order. The balances are those after the lock was got.
-  select array_agg(w.user_id), array_agg(w.balance) into v_wallets, v_balances
+  select array_agg(p.sender), array_agg(p.due) into v_payers, v_due
+  from (select s.sender, sum(s.amount)::bigint as due from unnest(v_senders, v_amounts) as s (sender, amount) group by 1) p;
+  v_people := array(select unnest(v_payers) union select unnest(v_receivers));
+  select coalesce(array_agg(w.user_id), '{}'), coalesce(array_agg(w.balance), '{}') into v_wallets, v_balances
   from (
     select l.user_id, l.balance from public.wallets l
-    where l.user_id in (select unnest(v_senders) union select unnest(v_receivers))
+    where l.user_id = any (v_people)
     order by l.user_id for no key update
   ) w;
 
   -- Only senders whose gifts add up to more than they have need a look gift by gift.
-  v_sender := null;
-  for v_gift in
-    select g.seq, g.sender, g.amount, o.balance
-    from (
-      select t.sender, b.balance
-      from (select s.sender, sum(s.amount) as total from unnest(v_senders, v_amounts) as s (sender, amount) group by 1) t
-      join unnest(v_wallets, v_balances) as b (user_id, balance) on b.user_id = t.sender
-      where t.total > b.balance
-    ) o
-    join unnest(v_seqs, v_senders, v_amounts) as g (seq, sender, amount) on g.sender = o.sender
-    order by g.sender, g.seq
-  loop
-    if v_gift.sender is distinct from v_sender then
-      v_sender := v_gift.sender;
-      v_left := v_gift.balance;
-    end if;
-    if v_gift.amount <= v_left then
-      v_left := v_left - v_gift.amount;
-    else
-      v_unpaid := v_unpaid || v_gift.seq;
-    end if;
-  end loop;
-
-  -- Intake makes sure of both wallets. If one is gone all the same, its gift fails by name instead of vanishing in a join.
-  v_wallets := coalesce(v_wallets, '{}');
-  if cardinality(v_wallets) < (select count(*) from (select unnest(v_senders) union select unnest(v_receivers)) u) then
-    select coalesce(array_agg(g.seq), '{}') into v_unknown
-    from unnest(v_seqs, v_senders, v_receivers) as g (seq, sender, receiver)
-    where g.sender <> all (v_wallets) or g.receiver <> all (v_wallets);
+  v_overdrawn := array(
+    select p.sender from unnest(v_payers, v_due) as p (sender, due)
+    join unnest(v_wallets, v_balances) as w (user_id, balance) on w.user_id = p.sender
+    where p.due > w.balance);
+  if cardinality(v_overdrawn) > 0 then
+    for v_gift in
+      select g.seq, g.sender, g.amount, w.balance
+      from unnest(v_seqs, v_senders, v_amounts) as g (seq, sender, amount)
+      join unnest(v_wallets, v_balances) as w (user_id, balance) on w.user_id = g.sender
+      where g.sender = any (v_overdrawn)
+      order by g.sender, g.seq
+    loop
+      if v_gift.sender is distinct from v_sender then
+        v_sender := v_gift.sender;
+        v_left := v_gift.balance;
+      end if;
+      if v_gift.amount <= v_left then
+        v_left := v_left - v_gift.amount;
+      else
+        v_refused := v_refused || v_gift.seq;
+      end if;
+    end loop;
   end if;
 
-  with gift as materialized (
-    select g.seq, g.sender, g.receiver, g.stream, g.amount, g.sent_at, g.run, u.seq is null and x.seq is null as paid,
-      x.seq is not null as unknown,
-      case when u.seq is null and x.seq is null then g.amount * v_fee_bps / 10000 else 0 end as fee
-    from unnest(v_seqs, v_senders, v_receivers, v_streams, v_amounts, v_sent_at, v_runs)
-      as g (seq, sender, receiver, stream, amount, sent_at, run)
-    left join unnest(v_unpaid) as u (seq) on u.seq = g.seq
-    left join unnest(v_unknown) as x (seq) on x.seq = g.seq
+  -- Intake makes sure of both wallets. If one is gone all the same, its gift fails by name instead of vanishing in a join.
+  if cardinality(v_wallets) < cardinality(v_people) then
+    v_unknown := array(
+      select g.seq from unnest(v_seqs, v_senders, v_receivers) as g (seq, sender, receiver)
+      where g.sender <> all (v_wallets) or g.receiver <> all (v_wallets));
+  end if;
+
+  -- Decide and move, in one statement. Each thing is aggregated once: by sender, stream, day and run. `not in` and
+  -- boolean columns where `not exists` and `is null` would read as well: the planner takes those for a handful of rows
+  -- and joins them row against row (3.4 s instead of 0.3 for 10,000 senders, measured).
+  with gift as (
+    delete from public.gift_pending q where q.ctid = any (v_rows)
+    returning q.seq, q.sender_id, q.receiver_id, q.stream_id, q.amount, q.enqueued_at, q.run_id
+  ), ruled as materialized (
+    select g.seq, g.sender_id, g.receiver_id, g.stream_id, g.amount, (g.enqueued_at at time zone 'UTC')::date as day, g.run_id,
+      r.seq is null and u.seq is null as paid,
+      case when u.seq is not null then 'no_wallet' when r.seq is not null then 'insufficient_funds' end as reason,
+      g.amount * v_fee_bps / 10000 as fee
+    from gift g left join unnest(v_refused) as r (seq) on r.seq = g.seq left join unnest(v_unknown) as u (seq) on u.seq = g.seq
+  ), given as materialized (
+    select r.sender_id, r.stream_id, r.day, r.run_id, r.run_id is null as counts, sum(r.amount)::bigint as total,
+      count(*) as gifts
+    from ruled r where r.paid group by 1, 2, 3, 4
   ), decided as (
     insert into public.gift_settlements (seq, status, reason, fee, batch_id, settled_at, run_id)
-    select g.seq, case when g.paid then 'settled' else 'failed' end,
-      case when g.unknown then 'no_wallet' when not g.paid then 'insufficient_funds' end, g.fee, p_batch_id, v_now, g.run
-    from gift g
+    select r.seq, case when r.paid then 'settled' else 'failed' end, r.reason, case when r.paid then r.fee else 0 end, p_batch_id, v_now, r.run_id
+    from ruled r
   ), moved as (
     update public.wallets w
     set balance = w.balance + m.delta, version = w.version + 1,
       gifted_total = w.gifted_total + m.given, gifted_count = w.gifted_count + m.gifts
     from (
-      select l.user_id, sum(l.delta)::bigint as delta, sum(l.given)::bigint as given, sum(l.gifts)::bigint as gifts
+      select c.user_id, sum(c.delta)::bigint as delta, sum(c.given)::bigint as given, sum(c.gifts)::bigint as gifts
       from (
-        select g.sender as user_id, -sum(g.amount) as delta, sum(g.amount) as given, count(*) as gifts
-        from gift g where g.paid group by g.sender
+        select g.sender_id as user_id, -g.total as delta, g.total as given, g.gifts from given g
         union all
-        select g.receiver, sum(g.amount - g.fee), 0, 0 from gift g where g.paid group by g.receiver
-      ) l
-      group by l.user_id
+        select r.receiver_id, sum(r.amount - r.fee)::bigint, 0, 0 from ruled r where r.paid group by 1
+      ) c
+      group by c.user_id
     ) m
     where w.user_id = m.user_id
-    returning w.user_id, w.gifted_total, w.gifted_count, w.run_id, m.gifts
-  ), scored as (
-    insert into public.leaderboard_scores as l (scope, user_id, total, gifts)
-    select s.scope, s.sender, sum(s.amount), sum(s.gifts)
-    from (
-      select 'd:' || to_char(g.sent_at at time zone 'UTC', 'YYYY-MM-DD') as scope, g.sender, g.amount, 1 as gifts
-      from gift g where g.paid and g.run is null
-      union all
-      select 's:' || g.stream, g.sender, g.amount, 1 from gift g where g.paid and g.run is null
-    ) s
-    group by 1, 2
-    on conflict (scope, user_id) do update set total = l.total + excluded.total, gifts = l.gifts + excluded.gifts
-    returning l.scope, l.user_id, l.total, l.gifts
+    returning w.user_id, w.gifted_total as total, w.gifted_count as gifts, w.run_id, m.gifts > 0 as gave
+  ), day_score as materialized (
+    select g.day, g.sender_id, sum(g.total)::bigint as total, sum(g.gifts)::bigint as gifts
+    from given g where g.counts group by 1, 2
+  ), stream_score as materialized (
+    select g.stream_id, g.sender_id, sum(g.total)::bigint as total, sum(g.gifts)::bigint as gifts
+    from given g where g.counts group by 1, 2
+  -- update, then insert what was not there: `on conflict do update` locks each row first, which is twice the work, and
+  -- nobody else writes scores while the settlement lock is held
+  ), day_raised as (
+    update public.leaderboard_days l set total = l.total + s.total, gifts = l.gifts + s.gifts
+    from day_score s where l.day = s.day and l.user_id = s.sender_id
+    returning l.day, l.user_id, l.total, l.gifts
+  ), day_entered as (
+    insert into public.leaderboard_days as l (day, user_id, total, gifts)
+    select s.day, s.sender_id, s.total, s.gifts from day_score s
+    where (s.day, s.sender_id) not in (select r.day, r.user_id from day_raised r)
+    returning l.day, l.user_id, l.total, l.gifts
+  ), stream_raised as (
+    update public.leaderboard_streams l set total = l.total + s.total, gifts = l.gifts + s.gifts
+    from stream_score s where l.stream_id = s.stream_id and l.user_id = s.sender_id
+    returning l.stream_id, l.user_id, l.total, l.gifts
+  ), stream_entered as (
+    insert into public.leaderboard_streams as l (stream_id, user_id, total, gifts)
+    select s.stream_id, s.sender_id, s.total, s.gifts from stream_score s
+    where (s.stream_id, s.sender_id) not in (select r.stream_id, r.user_id from stream_raised r)
+    returning l.stream_id, l.user_id, l.total, l.gifts
   ), fresh as (
-    select case when m.run_id is null then 'all' else 'run:' || m.run_id end as scope, m.user_id,
-      m.gifted_total as total, m.gifted_count as gifts
-    from moved m where m.gifts > 0
+    select coalesce('run:' || m.run_id, 'all') as scope, m.user_id, m.total, m.gifts from moved m where m.gave
     union all
-    select s.scope, s.user_id, s.total, s.gifts from scored s
+    select 'd:' || to_char(d.day, 'YYYY-MM-DD'), d.user_id, d.total, d.gifts
+    from (select * from day_raised union all select * from day_entered) d
+    union all
+    select 's:' || s.stream_id, s.user_id, s.total, s.gifts
+    from (select * from stream_raised union all select * from stream_entered) s
   ), listed as (
     select array_agg(f.scope) as scopes, array_agg(f.user_id) as users, array_agg(f.total) as totals,
-      array_agg(f.gifts) as gifts from fresh f
+      array_agg(f.gifts) as gifts
+    from fresh f left join public.leaderboard_top t using (scope) where f.total >= coalesce(t.last_total, 0)
   )
   select t.settled, t.coins, listed.scopes, listed.users, listed.totals, listed.gifts
   into settled, coins, v_scopes, v_scored, v_totals, v_counts
-  from (select count(*) filter (where g.paid) as settled, coalesce(sum(g.amount) filter (where g.paid), 0) as coins
-    from gift g) t, listed;
+  from (select coalesce(sum(g.gifts), 0) as settled, coalesce(sum(g.total), 0) as coins from given g) t, listed;
   failed := claimed - settled;
   if v_scopes is not null then
     perform trollfix.merge_top(v_scopes, v_scored, v_totals, v_counts);
@@ -254,8 +278,7 @@ language plpgsql security definer set search_path = ''
 as $$
 begin
   delete from public.gift_batch_logs where started_at < now() - interval '7 days';
-  delete from public.leaderboard_scores
-    where scope like 'd:%' and scope < 'd:' || to_char(now() at time zone 'UTC' - interval '35 days', 'YYYY-MM-DD');
+  delete from public.leaderboard_days where day < (now() at time zone 'UTC')::date - 35;
   delete from public.leaderboard_top
     where scope like 'd:%' and scope < 'd:' || to_char(now() at time zone 'UTC' - interval '35 days', 'YYYY-MM-DD');
   delete from public.seat_ejections where done_at < now() - interval '30 days';
