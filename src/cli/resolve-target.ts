@@ -7,6 +7,7 @@ import {
   chooseTarget,
   embeddedName,
   type Layers,
+  type MergedSettings,
   mergeSettings,
   targetLimits,
   unknownVariables,
@@ -16,7 +17,7 @@ import type { Target } from '../config/target.ts';
 import { messageOf, TrollfixError } from '../kernel/errors.ts';
 import type { Logger } from '../kernel/log.ts';
 import { redact } from '../kernel/redact.ts';
-import { readStackState, stackTarget } from '../local/stack-state.ts';
+import { readStackState, requireStack, stackTarget } from '../local/stack-state.ts';
 import type { Configuration, GlobalFlags, SettingOrigin } from './command.ts';
 import { configFileName } from './project-dir.ts';
 
@@ -46,15 +47,15 @@ export async function createTargetResolver(parts: ResolverParts): Promise<Target
     parts.log.warn(`${name} means nothing to trollfix; did you mean ${didYouMean}?`);
   }
   const isEmbedded = chosen.name === embeddedName;
-  const merged = isEmbedded ? new Map() : mergeSettings(chosen.name, layers);
+  const merged = isEmbedded ? { values: new Map(), unset: new Map() } : mergeSettings(chosen.name, layers);
   for (const setting of settings) {
-    const value = merged.get(setting.key)?.value;
+    const value = merged.values.get(setting.key)?.value;
     if (value !== undefined && isHidden(setting)) parts.learnSecret(value);
   }
   return {
     target: async () => {
       if (!isEmbedded) return configuredTarget(chosen.name, merged, targetLimits(chosen.name, layers));
-      const target = await embeddedTarget(parts.stateDir);
+      const target = stackTarget(await requireStack(parts.stateDir));
       for (const secret of secretsOf(target)) parts.learnSecret(secret);
       return target;
     },
@@ -63,16 +64,24 @@ export async function createTargetResolver(parts: ResolverParts): Promise<Target
       file: layers.file?.name,
       settings: [
         { setting: 'target', shown: chosen.name, origin: chosen.origin },
-        ...(isEmbedded
-          ? await embeddedOrigins(parts.stateDir)
-          : [...merged].map(([key, { value, origin }]) => ({
-              setting: key,
-              shown: shownValue(key, value),
-              origin,
-            }))),
+        ...(isEmbedded ? embeddedOrigins(parts.stateDir) : configuredOrigins(merged)),
       ],
     }),
   };
+}
+
+function configuredOrigins({ values, unset }: MergedSettings): SettingOrigin[] {
+  const given = [...values].map(([key, { value, origin }]) => ({
+    setting: key,
+    shown: shownValue(key, value),
+    origin,
+  }));
+  const missing = [...unset].map(([key, { place, variable }]) => ({
+    setting: key,
+    shown: '(not set)',
+    origin: `${place} → ${variable}`,
+  }));
+  return [...given, ...missing];
 }
 
 function isHidden(setting: (typeof settings)[number]): boolean {
@@ -86,19 +95,8 @@ function shownValue(key: string, value: string): string {
   return setting && isHidden(setting) ? '[redacted]' : redact(value);
 }
 
-async function embeddedTarget(stateDir: string): Promise<Target> {
-  const state = await readStackState(stateDir);
-  if (!state) {
-    throw new TrollfixError('TF-STK-001', 'the embedded stack is not up', {
-      why: `there is no state of a stack in ${stateDir}`,
-      hint: '`trollfix up --detach` starts it; or name another target with `--target`',
-    });
-  }
-  return stackTarget(state);
-}
-
-async function embeddedOrigins(stateDir: string): Promise<SettingOrigin[]> {
-  const state = await readStackState(stateDir);
+function embeddedOrigins(stateDir: string): SettingOrigin[] {
+  const state = readStackState(stateDir);
   if (!state) return [];
   const origin = path.join(path.basename(stateDir), 'stack.json');
   const target = stackTarget(state);

@@ -79,18 +79,32 @@ export function chooseTarget({ flags, env, envFile, file }: Layers): ChosenTarge
   });
 }
 
+export interface MergedSettings {
+  readonly values: ReadonlyMap<string, Sourced>;
+  /**
+   * Settings that trollfix.yaml refers to a variable for which is not set. They count as not given: not every command
+   * needs every setting, and the one that does names the variable.
+   */
+  readonly unset: ReadonlyMap<string, { readonly place: string; readonly variable: string }>;
+}
+
 /** The settings of a target that is not the embedded one, each from the strongest layer that has it. */
-export function mergeSettings(name: string, layers: Layers): Map<string, Sourced> {
-  const merged = new Map<string, Sourced>();
+export function mergeSettings(name: string, layers: Layers): MergedSettings {
+  const values = new Map<string, Sourced>();
+  const unset = new Map<string, UnsetVariable>();
   for (const setting of settings) {
     const source =
       sourceFromEnvironment(setting, layers.env, layers.envFile) ?? sourceFromFile(name, setting, layers);
     if (!source) continue;
+    if ('variable' in source) {
+      unset.set(setting.key, source);
+      continue;
+    }
     assertForm(setting, source);
-    merged.set(setting.key, source);
+    values.set(setting.key, source);
   }
-  assertSecretsPlace(name, merged, layers);
-  return merged;
+  assertSecretsPlace(name, values, layers);
+  return { values, unset };
 }
 
 /** Limits come from trollfix.yaml alone: what may be done to a target is not for a variable to loosen. */
@@ -129,7 +143,16 @@ function sourceFromEnvironment(setting: Setting, env: Env, envFile: Layers['envF
   return undefined;
 }
 
-function sourceFromFile(name: string, setting: Setting, { file, env, envFile }: Layers): Sourced | undefined {
+interface UnsetVariable {
+  readonly place: string;
+  readonly variable: string;
+}
+
+function sourceFromFile(
+  name: string,
+  setting: Setting,
+  { file, env, envFile }: Layers,
+): Sourced | UnsetVariable | undefined {
   const target = file?.config.targets[name];
   if (!file || !target) return undefined;
   for (const key of [setting.key, ...setting.aliases]) {
@@ -165,7 +188,7 @@ interface ReadFrom {
   readonly file: SecretFiles;
 }
 
-function readValue(written: ConfigValue, { place, key, env, file }: ReadFrom): Sourced {
+function readValue(written: ConfigValue, { place, key, env, file }: ReadFrom): Sourced | UnsetVariable {
   const missing = (what: string, hint: string) =>
     new TrollfixError('TF-CFG-003', `${place}: ${key}: ${what}`, { hint, details: { place, key } });
   const variable = (name: string) => {
@@ -179,8 +202,11 @@ function readValue(written: ConfigValue, { place, key, env, file }: ReadFrom): S
     const literal = value === written;
     return { value, origin: literal ? place : `${place} with variables`, literal };
   }
-  if ('env' in written)
-    return { value: variable(written.env), origin: `${place} → ${written.env}`, literal: false };
+  if ('env' in written) {
+    const value = env[written.env];
+    if (!value) return { place, variable: written.env };
+    return { value, origin: `${place} → ${written.env}`, literal: false };
+  }
   const text = file.readFile(written.file);
   if (text === undefined) {
     throw missing(`the file ${written.file} cannot be read`, `write the value into ${written.file}`);

@@ -1,4 +1,6 @@
+import { parseRatePerSecond } from '../../kernel/duration.ts';
 import type { CommandSpec } from '../command.ts';
+import { parseCount } from '../load-options.ts';
 
 export const initSpec: CommandSpec = {
   path: ['init'],
@@ -20,8 +22,16 @@ export const initSpec: CommandSpec = {
     { flags: '--livekit-url <url>', description: 'the LiveKit server (wss://…)' },
     { flags: '--hls-url <url>', description: 'the live master playlist' },
     { flags: '--token-endpoint <url>', description: 'the LiveKit token endpoint' },
-    { flags: '--max-rate <n/s>', description: 'most operations per second a run may offer to this target' },
-    { flags: '--max-users <n>', description: 'most synthetic users a run may make on this target' },
+    {
+      flags: '--max-rate <n/s>',
+      description: 'most operations per second a run may offer to this target',
+      parse: parseRatePerSecond,
+    },
+    {
+      flags: '--max-users <n>',
+      description: 'most synthetic users a run may make on this target',
+      parse: parseCount(1),
+    },
     { flags: '--allow-chaos', description: 'let chaos experiments run against this target' },
     { flags: '--file <path>', description: 'where to write (default: trollfix.yaml in the project)' },
   ],
