@@ -113,7 +113,8 @@ async function build(
     signal.throwIfAborted();
     return missing(`${nowhere}, and building it failed: ${lastLineOf(error)}`);
   } finally {
-    await rm(workshop, { recursive: true, force: true });
+    // a cache that cannot be written to is why it is missing; that it cannot be tidied either is no news
+    await rm(workshop, { recursive: true, force: true }).catch(() => {});
   }
   progress({ kind: 'done', text: `livekit-server ${testedLiveKitVersion} built` });
   return checked(target, progress);

@@ -1,4 +1,5 @@
-import { rm } from 'node:fs/promises';
+import { rm, rmdir } from 'node:fs/promises';
+import path from 'node:path';
 import pg from 'pg';
 import { sleep } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/errors.ts';
@@ -7,7 +8,7 @@ import { postgresBinaries } from './postgres-binaries.ts';
 import { postgresEnv, prepareCluster, reapCluster, superuser } from './postgres-cluster.ts';
 import type { LaunchContext, RunningService, ServiceDefinition } from './service.ts';
 import { describeExit, type ServiceProcess, spawnService } from './service-process.ts';
-import { unprivilegedUser } from './unprivileged-user.ts';
+import { isPublicFolder, unprivilegedUser } from './unprivileged-user.ts';
 
 export interface PostgresOptions {
   readonly dataDir: string;
@@ -76,9 +77,15 @@ export function postgresService(options: PostgresOptions): ServiceDefinition {
   };
 }
 
-/** Deletes the data of a stopped server. */
+/** Deletes the data of a stopped server, and the folder that was made for nothing but them. */
 export async function removePostgresData(dataDir: string): Promise<void> {
   await rm(dataDir, { recursive: true, force: true });
+  // a project's state folder holds more than this and stays; one of root's public ones is empty now
+  if (isPublicFolder(dataDir)) await rmdir(path.dirname(dataDir)).catch(ignoreNotEmpty);
+}
+
+function ignoreNotEmpty(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOTEMPTY' && error.code !== 'ENOENT') throw error;
 }
 
 async function launch(options: PostgresOptions, context: LaunchContext): Promise<RunningService> {

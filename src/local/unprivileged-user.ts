@@ -78,3 +78,8 @@ export async function publicFolder(...segments: string[]): Promise<string> {
   await mkdir(folder, { recursive: true, mode: 0o755 });
   return folder;
 }
+
+/** Whether a path stands below the place of {@link publicFolder}. */
+export function isPublicFolder(file: string): boolean {
+  return file.startsWith(`${publicRoot}${path.sep}`);
+}

@@ -69,6 +69,20 @@ test('nowhere and no Go: missing, with the way to get it', async () => {
   expect(binary).toMatchObject({ found: false, reason: expect.stringContaining('TROLLFIX_LIVEKIT_BIN') });
 });
 
+test('a cache that cannot be written to is a reason like any other', async () => {
+  const cacheDir = path.join(temp.dir, 'a-file');
+  await writeFile(cacheDir, '');
+  const go = path.join(temp.dir, 'go');
+  await writeFile(go, '#!/bin/sh\nexit 0\n');
+  await chmod(go, 0o755);
+  const binary = await findLiveKit(
+    { cacheDir, allowBuild: true, pathEnv: temp.dir },
+    silentProgress,
+    signal(),
+  );
+  expect(binary).toMatchObject({ found: false, reason: expect.stringContaining('ENOTDIR') });
+});
+
 test('one that is named is that one or none', async () => {
   const named = path.join(temp.dir, 'nothing-here');
   const binary = await findLiveKit({ ...testLiveKitSearch(), bin: named }, silentProgress, signal());
