@@ -1,0 +1,251 @@
+import type pg from 'pg';
+import { statusOf } from '../../engine/load-result.ts';
+import type { Metric, Threshold } from '../../engine/thresholds.ts';
+import { type Measurement, notRun } from '../../record/measurement.ts';
+import { openDatabase } from '../../target/postgres/pool.ts';
+import { createFixture, type Fixture } from '../fixture.ts';
+import type { LoadPlan, ProbeContext, ProbeResult } from '../probe.ts';
+import { bottleneckOf, generatorOf, judgeThresholds, readThresholds, reasonOf } from '../verdict.ts';
+import { auditGifts, type GiftAudit, resendGifts } from './gift-audit.ts';
+import {
+  auditMetrics,
+  giftInvariants,
+  giftMetrics,
+  ingestionMetrics,
+  isIngestionMetric,
+} from './gift-metrics.ts';
+import { GiftSchedule, richBalance } from './gift-schedule.ts';
+import {
+  type BatchIngestion,
+  type Ingestion,
+  ingestBatched,
+  ingestOverHttp,
+  ingestOverSql,
+} from './ingestion.ts';
+import { lastSettlementLog, type Settlement, settleBacklog, settlementRate } from './settlement.ts';
+
+export interface GiftProbeOptions {
+  /** Gifts queued in one go before settling, so that settlement has something to show. */
+  readonly backlogGifts?: number;
+  /** How long gifts go over pooled SQL. */
+  readonly sqlDurationMs?: number;
+}
+
+const defaultBacklogGifts = 20_000;
+const longestSqlMs = 5000;
+/** Ingestion over SQL is best at 8–16 connections (ledger.md §3). */
+const sqlConnections = 16;
+/** Sender and receiver differ, and a hot pair would measure row locks. */
+const leastUsers = 10;
+
+const titles = { ingestion: 'Gift Ingestion', settlement: 'Gift Settlement' } as const;
+
+/**
+ * `plan.users` users send gifts at `plan.ratePerS` over HTTP (the headline) and then over pooled SQL; a backlog is
+ * queued on top and settled; then everything acknowledged is looked for and the money is added up. One gift in twenty
+ * cannot be paid and must fail.
+ */
+export async function runGiftProbe(
+  ctx: ProbeContext,
+  plan: LoadPlan & GiftProbeOptions,
+): Promise<ProbeResult> {
+  const thresholds = readThresholds(giftMetrics, giftInvariants, plan.thresholds);
+  const users = Math.max(leastUsers, plan.users);
+  const fixture = await createFixture(ctx, { users, streams: 1, balance: richBalance });
+  const random = ctx.random.fork('gifts');
+  const schedule = new GiftSchedule(fixture, random.uuid().slice(0, 8), random.uint32());
+  const url = ctx.target.databaseUrl;
+  if (url === undefined) return withoutDatabase(ctx, plan, fixture, schedule, thresholds);
+  const database = openDatabase(url.reveal(), {
+    max: sqlConnections,
+    applicationName: `trollfix gift probe ${ctx.runId}`,
+  });
+  try {
+    const run = await runAll(ctx, plan, database, fixture, schedule);
+    const metrics = metricsOf(run);
+    return { measurements: [ingestionOf(run, metrics, thresholds), settlementOf(run, metrics, thresholds)] };
+  } finally {
+    await database.end();
+  }
+}
+
+interface GiftRun {
+  readonly http: Ingestion;
+  readonly sql: Ingestion | undefined;
+  readonly batch: BatchIngestion | undefined;
+  readonly settlement: Settlement | undefined;
+  readonly audit: GiftAudit | undefined;
+}
+
+async function runAll(
+  ctx: ProbeContext,
+  plan: LoadPlan & GiftProbeOptions,
+  database: pg.Pool,
+  fixture: Fixture,
+  schedule: GiftSchedule,
+): Promise<GiftRun> {
+  const sinceLog = await lastSettlementLog(database);
+  const http = await ingestOverHttp(ctx, plan, fixture, schedule);
+  if (ctx.signal.aborted)
+    return { http, sql: undefined, batch: undefined, settlement: undefined, audit: undefined };
+  const sqlDurationMs = plan.sqlDurationMs ?? Math.min(plan.durationMs, longestSqlMs);
+  const sqlPlan = { ...plan, durationMs: sqlDurationMs, rampMs: 0 };
+  const sql = await ingestOverSql(ctx, sqlPlan, database, fixture, schedule);
+  const gifts = plan.backlogGifts ?? defaultBacklogGifts;
+  const batch = await ingestBatched(ctx, gifts, database, fixture, schedule);
+  const settlement = await settleBacklog(ctx, database, sinceLog);
+  const resent = await resendGifts(ctx, fixture, schedule, http.acknowledged);
+  const acknowledged = { http: http.acknowledged, sql: sql.acknowledged, backlog: batch.acknowledged };
+  const audit = await auditGifts(ctx, database, schedule, acknowledged, resent);
+  return { http, sql, batch, settlement, audit };
+}
+
+function metricsOf({ http, sql, settlement, audit }: GiftRun): Metric[] {
+  const metrics = ingestionMetrics('http', http.load);
+  if (sql) metrics.push(...ingestionMetrics('sql', sql.load));
+  if (settlement && audit) {
+    const { logs, left, elapsedMs } = settlement;
+    metrics.push(...auditMetrics(audit, { ratePerS: settlementRate(logs), left, elapsedMs }));
+  }
+  return metrics;
+}
+
+function ingestionOf(
+  run: GiftRun,
+  metrics: readonly Metric[],
+  thresholds: readonly Threshold[],
+): Measurement {
+  const { load } = run.http;
+  const status = statusOf({ samples: load.counts.ok, generator: load.generator }, 'estimate');
+  const reason = reasonOf(status, load.generator);
+  return {
+    id: 'gift.ingestion',
+    title: titles.ingestion,
+    status,
+    value: load.counts.ok === 0 ? null : load.achievedPerS,
+    unit: 'gifts/s',
+    bounds: null,
+    samples: load.counts.ok,
+    latencyMs: load.latency.intendedToAnswer.summary(),
+    theoretical: null,
+    bottleneck: bottleneckOf(load, [], 'gifts/s'),
+    counts: {
+      ...load.counts,
+      ...(run.audit && {
+        acknowledged: run.audit.acknowledged,
+        lostAcknowledged: run.audit.lostAcknowledged,
+        doubled: run.audit.doubled,
+        resent: run.audit.resent,
+      }),
+    },
+    thresholds: judgeThresholds(thresholds, metrics, isIngestionMetric),
+    generator: generatorOf(load.generator),
+    series: 'gift.ingestion.ndjson',
+    ...(reason === undefined ? {} : { reason }),
+    details: {
+      counted:
+        'gifts per second that send_gift acknowledged over HTTP, each from another user than the one before, after the ramp. latencyMs: from the intended start to the acknowledgement.',
+      offeredPerS: load.offeredPerS,
+      rejections: load.reasons,
+      pooledSql: run.sql && sqlDetails(run.sql),
+      batchedSql: run.batch && {
+        counted: 'send_gifts, 500 gifts a call on 2 connections, closed loop',
+        giftsPerS: (run.batch.gifts * 1000) / run.batch.elapsedMs,
+        gifts: run.batch.gifts,
+      },
+      hdr: load.latency.intendedToAnswer.toHdrBase64(),
+    },
+  };
+}
+
+function sqlDetails({ load }: Ingestion): Record<string, unknown> {
+  return {
+    counted: 'the same call over a pool of database connections, open loop at the same rate',
+    giftsPerS: load.achievedPerS,
+    offeredPerS: load.offeredPerS,
+    latencyMs: load.latency.intendedToAnswer.summary(),
+    counts: load.counts,
+    rejections: load.reasons,
+    generator: generatorOf(load.generator),
+  };
+}
+
+function settlementOf(
+  run: GiftRun,
+  metrics: readonly Metric[],
+  thresholds: readonly Threshold[],
+): Measurement {
+  const { settlement, audit } = run;
+  if (!settlement || !audit) {
+    return notRun('gift.settlement', titles.settlement, 'gifts/s', 'the run was interrupted before it');
+  }
+  const ratePerS = settlementRate(settlement.logs);
+  const claimed = settlement.logs.reduce((sum, log) => sum + log.claimed, 0);
+  const sources = [...new Set(settlement.logs.map((log) => log.source))];
+  const status = ratePerS === null ? 'no_data' : 'estimate';
+  return {
+    id: 'gift.settlement',
+    title: titles.settlement,
+    status,
+    value: ratePerS,
+    unit: 'gifts/s',
+    bounds: null,
+    samples: claimed,
+    latencyMs: null,
+    theoretical: null,
+    bottleneck: {
+      kind: 'schedule',
+      evidence: [
+        `${claimed} gifts were decided in ${settlement.logs.length} runs by ${sources.join(', ') || 'nobody'}; between runs the backlog waits for the schedule`,
+      ],
+      confirmed: false,
+    },
+    counts: {
+      gifts: audit.gifts,
+      settled: audit.settled,
+      failed: audit.failed,
+      unsettled: audit.unsettled,
+      settledTwice: audit.settledTwice,
+      orphaned: audit.orphaned,
+      wallets: audit.wallets,
+      negativeWallets: audit.negativeWallets,
+      wrongTotals: audit.wrongTotals,
+      moneyDifference: audit.moneyDifference,
+      largestBacklog: settlement.largestBacklog,
+      backlogLeft: settlement.left,
+      skippedLocked: settlement.skipped,
+    },
+    thresholds: judgeThresholds(thresholds, metrics, (name) => !isIngestionMetric(name)),
+    generator: null,
+    series: null,
+    ...(status === 'estimate'
+      ? { reason: 'the backlog was finite: the rate while draining it, not one held for ever' }
+      : { reason: 'no settlement run logged any work' }),
+    details: {
+      counted:
+        'gifts decided (settled or failed) per second of settlement work, from gift_batch_logs: sum of claimed over sum of working time of the runs since the first gift',
+      elapsedMs: settlement.elapsedMs,
+      runs: settlement.logs,
+    },
+  };
+}
+
+/** Ingestion needs no database connection; nothing behind it can be looked at without one, and says so. */
+async function withoutDatabase(
+  ctx: ProbeContext,
+  plan: LoadPlan,
+  fixture: Fixture,
+  schedule: GiftSchedule,
+  thresholds: readonly Threshold[],
+): Promise<ProbeResult> {
+  const http = await ingestOverHttp(ctx, plan, fixture, schedule);
+  const run = { http, sql: undefined, batch: undefined, settlement: undefined, audit: undefined };
+  const why =
+    'the target has no databaseUrl: the ledger cannot be audited and settlement not be timed; set DATABASE_URL';
+  return {
+    measurements: [
+      ingestionOf(run, metricsOf(run), thresholds),
+      notRun('gift.settlement', titles.settlement, 'gifts/s', why),
+    ],
+  };
+}

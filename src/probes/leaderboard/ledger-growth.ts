@@ -1,0 +1,70 @@
+import type pg from 'pg';
+import { sleep } from '../../kernel/clock.ts';
+import { DeadlineError } from '../../kernel/deadline.ts';
+import { SeededRandom } from '../../kernel/random.ts';
+import type { Fixture } from '../fixture.ts';
+import type { ProbeContext } from '../probe.ts';
+import { drainSql, growSql, pendingSql } from './leaderboard.sql.ts';
+
+/** Large calls, few round trips; send_gifts takes 10,000 at most. */
+const giftsPerCall = 2000;
+/** 100,000 gifts settle in 1–5 s here; ten times that is a target that does not settle. */
+const settleMs = 60_000;
+
+/** Makes the run's ledger larger, gift by gift through the ledger's own bulk intake, and has it settled. */
+export class LedgerGrowth {
+  readonly #ctx: ProbeContext;
+  readonly #database: pg.Pool;
+  readonly #fixture: Fixture;
+  readonly #random: SeededRandom;
+  size = 0;
+
+  constructor(ctx: ProbeContext, database: pg.Pool, fixture: Fixture) {
+    this.#ctx = ctx;
+    this.#database = database;
+    this.#fixture = fixture;
+    this.#random = new SeededRandom(ctx.random.fork('leaderboard').uint32());
+  }
+
+  /** @throws DeadlineError when the target does not settle what is queued */
+  async growTo(gifts: number): Promise<void> {
+    while (this.size < gifts) {
+      this.#ctx.signal.throwIfAborted();
+      const count = Math.min(giftsPerCall, gifts - this.size);
+      const rows = Array.from({ length: count }, () => this.#gift());
+      await this.#database.query(growSql, [JSON.stringify(rows)]);
+      this.size += count;
+    }
+    await this.#settle();
+  }
+
+  async #settle(): Promise<void> {
+    const endsMs = performance.now() + settleMs;
+    for (let left = await this.#pending(); left > 0; left = await this.#pending()) {
+      this.#ctx.signal.throwIfAborted();
+      if (performance.now() > endsMs)
+        throw new DeadlineError(`${left} gifts were not settled within ${settleMs} ms`);
+      await this.#database.query(drainSql);
+      // another drainer may hold the lock: let it work
+      await sleep(20, this.#ctx.signal);
+    }
+  }
+
+  async #pending(): Promise<number> {
+    const { rows } = await this.#database.query<{ pending: number }>(pendingSql, [this.#ctx.runId]);
+    return rows[0]?.pending ?? 0;
+  }
+
+  #gift(): Record<string, unknown> {
+    const { users, streamIds } = this.#fixture;
+    const sender = this.#random.int(users.length);
+    const receiver = (sender + 1 + this.#random.int(users.length - 1)) % users.length;
+    return {
+      gift_id: this.#random.uuid(),
+      sender_id: users[sender]!.id,
+      receiver_id: users[receiver]!.id,
+      stream_id: streamIds[0],
+      amount: 1 + this.#random.int(100),
+    };
+  }
+}
