@@ -1,0 +1,128 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemClock } from '../../../src/kernel/clock.ts';
+import { silentLogger } from '../../../src/kernel/log.ts';
+import { createSeatEnforcer } from '../../../src/ops/seat-enforcer.ts';
+import type { LoadPlan } from '../../../src/probes/probe.ts';
+import { runSeatProbe } from '../../../src/probes/seat/seat-probe.ts';
+import { measurementSchema } from '../../../src/record/measurement.ts';
+import { liveKitAdmin } from '../../../src/target/livekit/admin.ts';
+import { startDeafLiveKit } from './deaf-livekit.ts';
+import { type SeatStage, startSeatStage } from './seat-stage.ts';
+
+const plan: LoadPlan = { ratePerS: 1, durationMs: 0, rampMs: 0, users: 12, connections: 1, workers: 1 };
+
+let stage: SeatStage;
+beforeAll(async () => {
+  stage = await startSeatStage();
+});
+afterAll(() => stage[Symbol.asyncDispose]());
+
+async function probeWithEnforcer(livekit = stage.livekit.livekit, users = plan.users) {
+  const context = stage.probeContext({ livekit });
+  const enforcer = createSeatEnforcer({
+    database: stage.database,
+    livekit: liveKitAdmin(livekit),
+    clock: systemClock,
+    log: silentLogger,
+  });
+  await enforcer.start();
+  try {
+    const { measurements } = await runSeatProbe(context, { ...plan, users });
+    const [ejection, readmission] = measurements.map((one) => measurementSchema.parse(one));
+    if (!ejection || !readmission) throw new Error('two measurements were expected');
+    return { ejection, readmission, rows: context.rows };
+  } finally {
+    await enforcer.stop();
+  }
+}
+
+/** `original /rtc` → verdict */
+function verdicts(details: Record<string, unknown>): Record<string, string> {
+  const doors = details.doors as Array<{ token: string; door: string; verdict: string }>;
+  return Object.fromEntries(doors.map(({ token, door, verdict }) => [`${token} ${door}`, verdict]));
+}
+
+describe('the seat probe', () => {
+  it('measures ejections, and tells which doors stay open', async () => {
+    const { ejection, readmission, rows } = await probeWithEnforcer();
+    expect(ejection).toMatchObject({
+      id: 'seat.ejection',
+      samples: 12,
+      counts: { revoked: 24, ejected: 24, missed: 0, violations: 0 },
+      thresholds: [{ metric: 'seat_missed', observed: 0, samples: 24, ok: true }],
+    });
+    expect(ejection.latencyMs?.p50).toBeGreaterThan(0);
+    expect(rows.filter(({ kind }) => kind === 'burst')).toHaveLength(12);
+
+    // livekit.md §2: without a gate every door but the resumed session is open, for both tokens
+    expect(verdicts(readmission.details)).toEqual({
+      'original /rtc': 'open',
+      'refreshed /rtc': 'open',
+      'original /rtc/v1': 'open',
+      'refreshed /rtc/v1': 'open',
+      'original /rtc?publish=<alias>': 'open',
+      'refreshed /rtc?publish=<alias>': 'open',
+      'original /rtc?reconnect=1&sid=<old session>': 'shut',
+      'refreshed /rtc?reconnect=1&sid=<old session>': 'shut',
+      'original POST /whip/v1': 'open',
+      'refreshed POST /whip/v1': 'open',
+      'new token endpoint, then /rtc': 'shut',
+    });
+    expect(readmission).toMatchObject({
+      status: 'measured',
+      value: 8,
+      counts: { doors: 11, open: 8, shut: 3, unknown: 0, victims: 3, violations: 0 },
+      thresholds: [{ metric: 'seat_tokens_for_banned', observed: 0, samples: 3, ok: true }],
+      details: { verdict: 'WINDOW' },
+    });
+    // nothing of the run is left in LiveKit, no token in its record
+    expect(JSON.stringify([ejection, readmission, rows])).not.toContain('eyJ');
+  });
+
+  it('an endpoint that gives tokens to banned users is a violation', async () => {
+    stage.tokenApp.fault = 'forgets-bans';
+    try {
+      const { readmission } = await probeWithEnforcer(undefined, 1);
+      expect(readmission.counts).toMatchObject({ tokensForBanned: 3, violations: 3 });
+      expect(readmission.thresholds).toMatchObject([
+        { metric: 'seat_tokens_for_banned', observed: 3, ok: false },
+      ]);
+    } finally {
+      stage.tokenApp.fault = null;
+    }
+  });
+
+  it('a LiveKit that says yes to removals and does nothing does not pass', async () => {
+    await using deaf = await startDeafLiveKit(stage.livekit.livekit.url);
+    const { ejection, readmission } = await probeWithEnforcer({ ...stage.livekit.livekit, url: deaf.url }, 3);
+    expect(deaf.removalsIgnored()).toBeGreaterThan(0);
+    expect(ejection).toMatchObject({ status: 'no_data', counts: { revoked: 1, ejected: 0, violations: 1 } });
+    expect(ejection.thresholds).toMatchObject([{ metric: 'seat_missed', observed: 1, ok: false }]);
+    expect(readmission.status).toBe('not_run');
+  });
+
+  it('nobody who carries revocations out does not pass either, and is said', async () => {
+    const { measurements } = await runSeatProbe(stage.probeContext(), { ...plan, users: 2 });
+    expect(measurements[0]).toMatchObject({ status: 'no_data', counts: { ejected: 0, violations: 1 } });
+    expect(measurements[0]?.reason).toContain('carry');
+  });
+
+  it.each([
+    ['no LiveKit', { livekit: undefined }, 'trollfix up'],
+    ['no token endpoint', { tokenEndpoint: undefined }, 'TOKEN_ENDPOINT'],
+    ['no way to sign users in', { jwtSecret: undefined }, 'SUPABASE_JWT_SECRET'],
+  ])('%s: not_run, with the reason and what to do', async (_what, changes, hint) => {
+    const { measurements } = await runSeatProbe(stage.probeContext(changes), plan);
+    expect(measurements.map(({ id, status }) => [id, status])).toEqual([
+      ['seat.ejection', 'not_run'],
+      ['seat.readmission', 'not_run'],
+    ]);
+    for (const { reason } of measurements) expect(reason).toContain(hint);
+  });
+
+  it('an unreachable LiveKit: not_run', async () => {
+    const livekit = { ...stage.livekit.livekit, url: 'ws://127.0.0.1:9' };
+    const { measurements } = await runSeatProbe(stage.probeContext({ livekit }), plan);
+    expect(measurements.map(({ status }) => status)).toEqual(['not_run', 'not_run']);
+  });
+});
