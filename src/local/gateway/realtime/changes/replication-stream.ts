@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type pg from 'pg';
 import { LogicalReplicationService, PgoutputPlugin } from 'pg-logical-replication';
@@ -128,7 +129,8 @@ export class ReplicationStream {
       if (change) this.#enqueue(change, plugin.socket);
     });
     this.#generation++;
-    const slot = `trollfix_realtime_${process.pid}_${this.#generation}`;
+    // an old connection's slot may live on for a moment: the name must be new each time
+    const slot = `trollfix_realtime_${randomBytes(8).toString('hex')}`;
     try {
       if (!this.#stopped.signal.aborted) await service.subscribe(plugin, slot);
     } finally {
