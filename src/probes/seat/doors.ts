@@ -49,7 +49,8 @@ export async function tryDoor(
   const entry = door === 'whip' ? await byWhip(key, room.admin.url) : await bySignal(door, key, room);
   const witnessed = await sessionsOf(key.userId, room);
   await clear(key.userId, witnessed, room);
-  await entry.leave();
+  // DELETE of a WHIP session that was removed already hangs for 3 s; a socket is closed in any case
+  if (door !== 'whip' || witnessed.length === 0) await entry.leave();
   const inside = entry.inside || witnessed.length > 0;
   return {
     verdict: inside ? 'open' : entry.answered ? 'shut' : 'unknown',
