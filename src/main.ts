@@ -1,4 +1,4 @@
-import { runCli } from './cli/frame.ts';
+import { runCli } from './cli/front-door.ts';
 import { systemClock } from './kernel/clock.ts';
 import { TrollfixError } from './kernel/errors.ts';
 import { ExitCode } from './kernel/exit-codes.ts';
@@ -42,7 +42,8 @@ export async function main(): Promise<void> {
     // opening stdin costs and holds the process: only those who read it pay
     stdin: () => process.stdin,
     stdout: process.stdout,
-    stderr: process.stderr,
+    // opening stderr costs, and help has no use for it
+    stderr: () => process.stderr,
     clock: systemClock,
     interrupts: interrupts.signal,
     crash: crash.promise,

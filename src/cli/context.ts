@@ -50,7 +50,7 @@ export function createContext(parts: ContextParts): CommandContext {
     terminal: output.terminal,
     prompts: createPrompts({
       stdin: host.stdin,
-      stderr: host.stderr,
+      stderr: host.stderr(),
       yes: globals.yes,
       input: globals.input,
       signal: stop.signal,

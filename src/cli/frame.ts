@@ -4,9 +4,8 @@ import { TrollfixError } from '../kernel/errors.ts';
 import { ExitCode } from '../kernel/exit-codes.ts';
 import { packageVersion } from '../kernel/package-root.ts';
 import { writeBugLog } from './bug-log.ts';
-import { catalogue, groupSummaries } from './catalogue.ts';
 import type { CommandContext, CommandResult, CommandSpec } from './command.ts';
-import { type CommandNode, commandTree, unknownCommand, walkWords } from './command-tree.ts';
+import { type CommandNode, walkWords } from './command-tree.ts';
 import { scanOutputMode } from './global-flags.ts';
 import { helpText } from './help-text.ts';
 import type { Host } from './host.ts';
@@ -32,14 +31,26 @@ interface Frame {
 const crashGraceMs = 10_000;
 
 /**
- * Runs one command line from argv to the exit code. Never throws: a failure becomes output and a code.
- * @param commands the catalogue; tests bring their own
+ * Everything but plain help: builds the output, parses, runs, and tells what came of it. Never throws.
+ * @param helpNode the node whose help argv asks for; throws TF-CLI-001
  */
-export async function runCli(host: Host, commands: readonly CommandSpec[] = catalogue): Promise<number> {
+export async function runFrame(
+  host: Host,
+  root: CommandNode,
+  commands: readonly CommandSpec[],
+  helpNode: (argv: readonly string[]) => CommandNode | undefined,
+  groupSummaries: Readonly<Record<string, string>>,
+): Promise<number> {
   const frame = createFrame(host);
-  const root = commandTree(commands);
   try {
-    return await dispatch(frame, root, commands);
+    const asked = helpNode(host.argv);
+    if (asked) return showHelp(frame, asked, groupSummaries);
+    if (asksForVersion(host.argv)) return showVersion(frame);
+    // commander costs half as much as an empty Node does: only what is parsed pays for it
+    const { parseInvocation } = await import('./program.ts');
+    const invocation = await parseInvocation(root, host.argv);
+    if (invocation.kind === 'help') return showHelp(frame, invocation.node, groupSummaries);
+    return await runInvocation(frame, invocation, commands);
   } catch (error) {
     const kind = walkWords(root, host.argv).node.spec?.kind ?? 'error';
     return tellFailure(frame, kind, error);
@@ -54,7 +65,7 @@ function createFrame(host: Host): Frame {
   const onClosed = () => stop.abort(new TrollfixError('TF-CLI-006', 'the reader of stdout went away'));
   const output = new Output({
     stdout: new Sink(host.stdout, onClosed),
-    stderr: new Sink(host.stderr, () => {}),
+    stderr: new Sink(host.stderr(), () => {}),
     mode: scanOutputMode(host.argv),
     env: host.env,
     redactor,
@@ -71,44 +82,12 @@ function createFrame(host: Host): Frame {
   return { host, output, redactor, projectDir, stateDir: path.join(projectDir, '.trollfix'), stop };
 }
 
-async function dispatch(frame: Frame, root: CommandNode, commands: readonly CommandSpec[]): Promise<number> {
-  const { host } = frame;
-  const asked = helpNode(root, host.argv);
-  if (asked) return showHelp(frame, asked);
-  if (asksForVersion(host.argv)) return showVersion(frame);
-  // commander costs as much as an empty Node does: help, which is asked for most, goes without it
-  const { parseInvocation } = await import('./program.ts');
-  const invocation = await parseInvocation(root, host.argv);
-  if (invocation.kind === 'help') return showHelp(frame, invocation.node);
-  return runInvocation(frame, invocation, commands);
-}
-
-/**
- * The node whose help is meant: `--help` anywhere, `help <words>`, or words that end before a command does.
- * @throws TF-CLI-001 when a word on the way is no command
- */
-function helpNode(root: CommandNode, argv: readonly string[]): CommandNode | undefined {
-  const end = argv.indexOf('--');
-  const flags = end === -1 ? argv : argv.slice(0, end);
-  const words = flags.filter((token) => !token.startsWith('-'));
-  const asked = flags.includes('--help') || flags.includes('-h');
-  if (words[0] === 'help' && words[1] !== 'exit-codes') {
-    const { node, unknownWord } = walkWords(root, words.slice(1));
-    if (unknownWord !== undefined) throw unknownCommand(root, node, unknownWord);
-    return node;
-  }
-  if (!asked) return argv.length === 0 ? root : undefined;
-  const { node, unknownWord } = walkWords(root, flags);
-  if (unknownWord !== undefined) throw unknownCommand(root, node, unknownWord);
-  return node;
-}
-
 function asksForVersion(argv: readonly string[]): boolean {
   const [first] = argv.filter((token) => !['--json', '--ndjson', '--no-color'].includes(token));
   return first === '--version' || first === '-V';
 }
 
-function showHelp(frame: Frame, node: CommandNode): number {
+function showHelp(frame: Frame, node: CommandNode, groupSummaries: Readonly<Record<string, string>>): number {
   const { terminal } = frame.output;
   const look = { style: terminal.style, columns: terminal.columns, short: frame.host.argv.length === 0 };
   const text = helpText(node, groupSummaries, look);

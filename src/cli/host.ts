@@ -11,7 +11,7 @@ export interface Host {
   readonly cwd: string;
   readonly stdin: () => InputStream;
   readonly stdout: OutputStream;
-  readonly stderr: OutputStream;
+  readonly stderr: () => OutputStream;
   readonly clock: Clock;
   /** Aborts at the first SIGINT or SIGTERM; the reason is a TF-CLI-006 or TF-CLI-008. */
   readonly interrupts: AbortSignal;

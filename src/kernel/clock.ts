@@ -1,5 +1,3 @@
-import { performance } from 'node:perf_hooks';
-
 /** Where time comes from, so that tests can hold it still. */
 export interface Clock {
   /** Wall clock, milliseconds since the epoch. */
