@@ -12,10 +12,10 @@ export interface HelpLook {
 }
 
 /** The three lines a newcomer should see first. */
-const firstExamples: ReadonlyArray<readonly [string, string]> = [
+export const firstExamples: ReadonlyArray<readonly [string, string]> = [
   ['trollfix drill --quick', 'the whole diagnosis in under 3 minutes'],
   ['trollfix load chat --rate 50/s --duration 30s', 'one probe under load'],
-  ['trollfix seat revoke STREAM USER --reason spam', 'take a seat away, out of the room at once'],
+  ['trollfix seat revoke ada --stream STREAM', 'take a seat away, and out of the room at once'],
 ];
 
 /** Help for a node of the tree; `groupSummaries` says what a group is for. */

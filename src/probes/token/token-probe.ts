@@ -41,6 +41,8 @@ export async function runTokenProbe(context: ProbeContext, _plan: LoadPlan): Pro
   const cohort = await openSeatCohort(context, { users: castSize, streams: 2, name: 'token' });
   try {
     const scene = await setScene(context, cohort);
+    const unusable = await unusableEndpoint(tokenEndpoint, scene);
+    if (unusable !== null) return { measurements: [notRun(measurementId, title, 'cases', unusable)] };
     const rows = [
       ...(await runCases(context, tokenEndpoint, scene)),
       ...(await checkServiceRole(context, scene)).map((row) => ({ group: 'service-role', ...row })),
@@ -75,6 +77,16 @@ async function setScene(context: ProbeContext, cohort: SeatCohort): Promise<Scen
     jwtSecret: target.jwtSecret?.reveal(),
     nowS: Math.floor(clock.now() / 1000),
   };
+}
+
+/** Why nothing can be learnt from the endpoint: one that is not there, or has no LiveKit, gives nobody a token. */
+async function unusableEndpoint(endpoint: string, scene: Scene): Promise<string | null> {
+  const body = JSON.stringify({ streamId: scene.stream });
+  const answer = await requestToken(endpoint, { apiKey: scene.anonKey, bearer: scene.viewer.token, body });
+  if (answer.status === 0)
+    return `${endpoint} does not answer (${answer.problem}): check \`trollfix status\``;
+  if (answer.status !== 503) return null;
+  return `${endpoint} gives no tokens (503: ${answer.problem}): start LiveKit, \`trollfix up --detach\``;
 }
 
 async function runCases(context: ProbeContext, endpoint: string, scene: Scene): Promise<CaseRow[]> {

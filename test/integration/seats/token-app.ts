@@ -28,6 +28,8 @@ export type EndpointFault =
 export interface TokenApp extends AsyncDisposable {
   readonly url: string;
   fault: EndpointFault | null;
+  /** Answers so many requests and cuts the connection of every one after; null answers all. */
+  dieAfter(requests: number | null): void;
 }
 
 /** A token endpoint over HTTP as the gateway serves it, with the real policy, that can be bent. */
@@ -36,8 +38,19 @@ export async function startTokenApp(options: {
   readonly livekit: NonNullable<Target['livekit']>;
   readonly jwtSecret: string;
 }): Promise<TokenApp> {
-  const app = { url: '', fault: null as EndpointFault | null };
+  let answersLeft = Number.POSITIVE_INFINITY;
+  const app: Omit<TokenApp, typeof Symbol.asyncDispose> & { url: string } = {
+    url: '',
+    fault: null,
+    dieAfter(requests) {
+      answersLeft = requests ?? Number.POSITIVE_INFINITY;
+    },
+  };
   const server = createServer((request, response) => {
+    if (answersLeft-- <= 0) {
+      request.socket.destroy();
+      return;
+    }
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {

@@ -62,9 +62,17 @@ describe('the token probe', () => {
   it('an endpoint that is not there is no pass', async () => {
     const context = stage.probeContext({ tokenEndpoint: 'http://127.0.0.1:9/functions/v1/livekit-token' });
     const { measurements } = await runTokenProbe(context, plan);
-    expect(measurements[0]?.status).not.toBe('measured');
-    expect(measurements[0]?.counts).toMatchObject({ held: 0 });
-    expect(measurements[0]?.thresholds[0]).toMatchObject({ ok: false });
+    expect(measurements[0]).toMatchObject({ status: 'not_run', value: null, samples: 0 });
+    expect(measurements[0]?.reason).toContain('does not answer');
+  });
+
+  it('one that dies on the way leaves cases untested, which is no pass', async () => {
+    const context = stage.probeContext();
+    stage.tokenApp.dieAfter(10);
+    const { measurements } = await runTokenProbe(context, plan);
+    stage.tokenApp.dieAfter(null);
+    expect(measurements[0]).toMatchObject({ status: 'inconclusive' });
+    expect(measurements[0]?.counts.untested).toBeGreaterThan(40);
   });
 
   it('without an endpoint: not_run', async () => {
