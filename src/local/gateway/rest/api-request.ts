@@ -1,9 +1,21 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import type { Claims } from '../context.ts';
 import { type Preferences, parsePreferences } from './preferences.ts';
 import { parseQuery } from './query-string.ts';
 import type { QueryTree } from './query-tree.ts';
 import { badBody, RestError } from './rest-error.ts';
 import { exposedSchemas } from './schema-cache.ts';
+
+export interface RestInput {
+  readonly method: string;
+  /** After `/rest/v1/`, still percent-encoded. */
+  readonly path: string;
+  /** Raw query string without `?`. */
+  readonly query: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+  readonly claims: Claims;
+}
 
 export type Accept = 'json' | 'object' | 'csv';
 
@@ -27,13 +39,7 @@ export interface ApiRequest {
  * @param path after `/rest/v1/`, still percent-encoded
  * @throws RestError PGRST100, 101, 102, 106, 107, 117, 122, 125
  */
-export function readApiRequest(input: {
-  readonly method: string;
-  readonly path: string;
-  readonly query: string;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: string;
-}): ApiRequest {
+export function readApiRequest(input: RestInput): ApiRequest {
   const { isCall, name } = target(input.path);
   const method = checkedMethod(input.method, isCall);
   const isRead = method === 'GET' || method === 'HEAD';

@@ -28,7 +28,7 @@ select n.nspname as schema, c.relname as name, c.oid::text as oid,
   ), '[]') as primary_key
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
-where n.nspname = any ($1::text[]) and c.relkind in ('r', 'p', 'v', 'm', 'f', 'c')
+where n.nspname = any ($1::text[]) and c.relkind in ('r', 'p', 'v', 'm', 'f')
   and not c.relispartition`;
 
 export const foreignKeysSql = `

@@ -83,7 +83,8 @@ function testSql(filter: Filter, field: string, source: Source, params: Params):
   const isPattern = op === 'like' || op === 'ilike';
   const text = isPattern ? value.replaceAll('*', '%') : value;
   const parameter = params.add(text);
-  const right = filter.quantifier === undefined ? parameter : `${filter.quantifier.toUpperCase()} (${parameter})`;
+  const right =
+    filter.quantifier === undefined ? parameter : `${filter.quantifier.toUpperCase()} (${parameter})`;
   return `${field} ${comparisons[op]} ${right}`;
 }
 

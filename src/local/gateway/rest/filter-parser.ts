@@ -102,7 +102,10 @@ function parseList(scanner: Scanner): string[] {
 const isValues = ['null', 'not_null', 'true', 'false', 'unknown'];
 
 function checked(filter: Filter, scanner: Scanner): Filter {
-  if (filter.op === 'is' && !(typeof filter.value === 'string' && isValues.includes(filter.value.toLowerCase()))) {
+  if (
+    filter.op === 'is' &&
+    !(typeof filter.value === 'string' && isValues.includes(filter.value.toLowerCase()))
+  ) {
     throw scanner.failure('null, not_null, true, false or unknown');
   }
   return filter;

@@ -23,7 +23,6 @@ const known: Readonly<Record<string, RegExp>> = {
   tx: /^(commit|rollback)$/,
   handling: /^(strict|lenient)$/,
   'max-affected': /^\d{1,9}$/,
-  timezone: /^[\w/+-]+$/,
   params: /^(single-object|multiple-objects)$/,
 };
 

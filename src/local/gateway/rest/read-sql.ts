@@ -1,7 +1,7 @@
 import type { Catalogue, Table } from './catalogue.ts';
 import { conditionSql, fieldSql, orderSql, type Source } from './condition-sql.ts';
-import type { EmbedItem, NodeClauses, QueryTree, SelectItem } from './query-tree.ts';
 import { emptyClauses } from './query-string.ts';
+import type { EmbedItem, NodeClauses, QueryTree, SelectItem } from './query-tree.ts';
 import { type Relationship, resolveRelationship } from './relationships.ts';
 import { RestError } from './rest-error.ts';
 import { type Params, quoteName, quoteTable } from './sql-text.ts';
@@ -75,7 +75,13 @@ class Reader {
     this.#params = params;
   }
 
-  level(items: readonly SelectItem[], source: ReadSource, path: string, clauses: NodeClauses, on: string[] = []): Level {
+  level(
+    items: readonly SelectItem[],
+    source: ReadSource,
+    path: string,
+    clauses: NodeClauses,
+    on: string[] = [],
+  ): Level {
     const columns: string[] = [];
     const joins: string[] = [];
     for (const item of items) {
@@ -121,8 +127,7 @@ class Reader {
 
   /** A type of the catalogue, with the client's length and `[]`, which are digits and brackets only. */
   #typeSql(cast: string): string {
-    const [, name = '', length = '', array = ''] =
-      /^([\w ]+?)(\(\d+(?:,\d+)?\))?(\[\])?$/.exec(cast) ?? [];
+    const [, name = '', length = '', array = ''] = /^([\w ]+?)(\(\d+(?:,\d+)?\))?(\[\])?$/.exec(cast) ?? [];
     const quoted = this.#catalogue.types.get(name.toLowerCase()) ?? this.#catalogue.types.get(name);
     if (quoted === undefined) throw new RestError(400, '42704', `type "${cast}" does not exist`);
     return `${quoted}${length}${array}`;

@@ -68,7 +68,11 @@ function relationshipsOf(
   // of a table that references itself, the bare name means its children only with a hint; the key's column is the parent
   const isSelf = key.tableOid === key.referencedOid;
   const namesChildren = referencing?.name === target && !(isSelf && found.length > 0 && hint !== undefined);
-  if (key.referencedOid === parent.oid && referencing && (namesChildren || (target === key.name && !isSelf))) {
+  if (
+    key.referencedOid === parent.oid &&
+    referencing &&
+    (namesChildren || (target === key.name && !isSelf))
+  ) {
     const pairs = key.columns.map((column, i) => [key.referencedColumns[i] ?? '', column] as const);
     found.push({ table: referencing, toOne: key.isUnique, pairs, via: key.name });
   }

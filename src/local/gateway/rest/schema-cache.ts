@@ -61,7 +61,12 @@ export class SchemaCache {
   async refreshed(): Promise<Catalogue> {
     try {
       // delivers the notifications that are pending
-      if (!this.#stale) await withDeadline(this.#connected().then((c) => c.query('select 1')), loadMs, 'the schema cache');
+      if (!this.#stale)
+        await withDeadline(
+          this.#connected().then((c) => c.query('select 1')),
+          loadMs,
+          'the schema cache',
+        );
     } catch {
       this.#stale = true;
     }
@@ -97,7 +102,11 @@ export class SchemaCache {
     const client = await this.#connected();
     this.#stale = false;
     try {
-      this.#catalogue = await withDeadline(loadCatalogue(client, exposedSchemas), loadMs, 'reading the catalogue');
+      this.#catalogue = await withDeadline(
+        loadCatalogue(client, exposedSchemas),
+        loadMs,
+        'reading the catalogue',
+      );
       return this.#catalogue;
     } catch (error) {
       this.#stale = true;

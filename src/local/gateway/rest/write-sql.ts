@@ -1,7 +1,7 @@
 import type { ApiRequest } from './api-request.ts';
 import type { Catalogue, Table, TableColumn } from './catalogue.ts';
 import { conditionSql } from './condition-sql.ts';
-import { finalSql, type ResultForm } from './final-sql.ts';
+import { finalSql, type ResultForm, wholeSource } from './final-sql.ts';
 import type { Statement } from './pipeline.ts';
 import { emptyClauses } from './query-string.ts';
 import type { SelectItem } from './query-tree.ts';
@@ -27,14 +27,14 @@ export function writeStatement(
     const key = table.primaryKey.map(quoteName).join(', ') || '1 AS pgrst_written';
     const source = `${write} RETURNING ${key}`;
     return {
-      text: finalSql(source, 'SELECT * FROM pgrst_source', 'null', 'list'),
+      text: finalSql(source, wholeSource, 'NULL::text', 'list'),
       values: params.values,
     };
   }
   if (form === 'none') {
     const source = `${write} RETURNING 1 AS pgrst_written`;
     return {
-      text: finalSql(source, 'SELECT * FROM pgrst_source', 'null', 'none'),
+      text: finalSql(source, wholeSource, 'NULL::text', 'none'),
       values: params.values,
     };
   }
@@ -46,7 +46,7 @@ export function writeStatement(
   };
   const parts = readParts(catalogue, request.query, shown, params, false);
   const shape = `SELECT ${parts.columns} ${parts.fromWhere}${parts.order}`;
-  return { text: finalSql(source, shape, 'null', form), values: params.values };
+  return { text: finalSql(source, shape, 'NULL::text', form), values: params.values };
 }
 
 function writeSql(request: ApiRequest, table: Table, params: Params): string {
