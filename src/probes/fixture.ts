@@ -1,7 +1,12 @@
 import { z } from 'zod';
 import { TrollfixError } from '../kernel/errors.ts';
 import { SupabaseRest } from '../target/supabase/rest.ts';
-import { mintUserToken, type SyntheticUser, signUpUsers } from '../target/supabase/synthetic-users.ts';
+import {
+  deleteUsers,
+  mintUserToken,
+  type SyntheticUser,
+  signUpUsers,
+} from '../target/supabase/synthetic-users.ts';
 import { createRunSql } from './fixture.sql.ts';
 import type { ProbeContext } from './probe.ts';
 
@@ -9,6 +14,8 @@ import type { ProbeContext } from './probe.ts';
 export interface Fixture {
   readonly users: readonly SyntheticUser[];
   readonly streamIds: readonly string[];
+  /** Removes users that had to be signed up; the rows of the run are purged by whoever made it. */
+  release(): Promise<void>;
 }
 
 export interface FixtureOptions {
@@ -16,6 +23,8 @@ export interface FixtureOptions {
   readonly streams: number;
   /** Coins in each wallet. */
   readonly balance: number;
+  /** False when nobody acts as these users: their tokens are then empty. True by default. */
+  readonly signIn?: boolean;
 }
 
 const runSchema = z.object({
@@ -33,8 +42,19 @@ const tokenLifeS = 6 * 3600;
  */
 export async function createFixture(ctx: ProbeContext, options: FixtureOptions): Promise<Fixture> {
   const run = runSchema.parse(await createRun(ctx, options));
-  const tokens = await tokensFor(ctx, run.users);
-  return { users: tokens, streamIds: run.streams.map((stream) => stream.id) };
+  const streamIds = run.streams.map((stream) => stream.id);
+  const release = async () => {};
+  const secret = ctx.target.jwtSecret?.reveal();
+  if (options.signIn === false) {
+    return { users: run.users.map((user) => ({ ...user, token: '' })), streamIds, release };
+  }
+  if (secret !== undefined) return { users: mintTokens(ctx, run.users, secret), streamIds, release };
+  const users = await withService(ctx, (service) => signUpUsers(service, run.users, ctx.runId, ctx.signal));
+  return {
+    users,
+    streamIds,
+    release: () => withService(ctx, (service) => deleteUsers(service, users)),
+  };
 }
 
 async function createRun(ctx: ProbeContext, { users, streams, balance }: FixtureOptions): Promise<unknown> {
@@ -60,14 +80,11 @@ async function createRun(ctx: ProbeContext, { users, streams, balance }: Fixture
   );
 }
 
-async function tokensFor(
+function mintTokens(
   ctx: ProbeContext,
   users: ReadonlyArray<{ id: string; username: string }>,
-): Promise<SyntheticUser[]> {
-  const secret = ctx.target.jwtSecret?.reveal();
-  if (secret === undefined) {
-    return withService(ctx, (service) => signUpUsers(service, users, ctx.runId, ctx.signal));
-  }
+  secret: string,
+): SyntheticUser[] {
   const nowS = Math.floor(ctx.clock.now() / 1000);
   return users.map((user) => ({ ...user, token: mintUserToken(secret, user.id, nowS, nowS + tokenLifeS) }));
 }

@@ -41,7 +41,7 @@ export interface BroadcastResult {
  * ok once the server has acknowledged the message and every other member of the room has it.
  */
 export async function runBroadcast(ctx: ProbeContext, options: BroadcastOptions): Promise<BroadcastResult> {
-  const run = new BroadcastRun(options, ctx.random.fork('chat-tag').uuid().slice(0, 8));
+  const run = new BroadcastRun(options, ctx.random.fork(`chat ${ctx.runId}`).uuid().slice(0, 8));
   const { topics, tokens, connections, officialClients, plan, deliveryTimeoutMs } = options;
   const rooms = await openRooms({
     supabaseUrl: ctx.target.supabaseUrl,

@@ -73,7 +73,7 @@ export async function openOfficialMember(options: MemberOptions): Promise<ChatMe
     apiKey,
     ...(token === undefined ? {} : { accessToken: token }),
   });
-  let isClosing = false;
+  let [isClosing, isJoined] = [false, true];
   const channel = client.channel(topic, {
     config: { private: token !== undefined, broadcast: { ack: true, self: false } },
   });
@@ -82,7 +82,8 @@ export async function openOfficialMember(options: MemberOptions): Promise<ChatMe
   });
   try {
     await subscribed(channel, client, topic, (status) => {
-      if (!isClosing) options.onTrouble(`supabase-js: ${status}`);
+      isJoined = status === 'SUBSCRIBED';
+      if (!isClosing && !isJoined) options.onTrouble(`supabase-js: ${status}`);
     });
   } catch (error) {
     await closeOfficialClient(client);
@@ -90,6 +91,8 @@ export async function openOfficialMember(options: MemberOptions): Promise<ChatMe
   }
   return {
     send(message, userName) {
+      // outside of its channel supabase-js would fall back to the REST API, which is another transport
+      if (!isJoined) return false;
       const payload = chatPayload(tag, room, message, userName);
       channel.send({ type: 'broadcast', event: chatEvent, payload }).then(
         (answer) => options.onAnswer(message, answer === 'ok', `supabase-js: ${answer}`),

@@ -50,18 +50,22 @@ export async function runChatProbe(
   const connections = Math.max(2, plan.connections);
   const deliveryTimeoutMs = plan.deliveryTimeoutMs ?? defaultDeliveryTimeoutMs;
   const fixture = await chatFixture(ctx, plan, rooms, connections);
-  const broadcast = await runBroadcast(ctx, {
-    plan,
-    topics: fixture.topics,
-    tokens: fixture.tokens,
-    connections,
-    officialClients: Math.min(plan.officialClients ?? defaultOfficialClients, connections - rooms),
-    deliveryTimeoutMs,
-    seriesName: 'chat.throughput.ndjson',
-  });
-  const database = await databasePart(ctx, plan, fixture.fixture, deliveryTimeoutMs);
-  const part = { broadcast, database, thresholds, plan };
-  return { measurements: [throughputOf(part), latencyOf(part)] };
+  try {
+    const broadcast = await runBroadcast(ctx, {
+      plan,
+      topics: fixture.topics,
+      tokens: fixture.tokens,
+      connections,
+      officialClients: Math.min(plan.officialClients ?? defaultOfficialClients, connections - rooms),
+      deliveryTimeoutMs,
+      seriesName: 'chat.throughput.ndjson',
+    });
+    const database = await databasePart(ctx, plan, fixture.fixture, deliveryTimeoutMs);
+    const part = { broadcast, database, thresholds, plan };
+    return { measurements: [throughputOf(part), latencyOf(part)] };
+  } finally {
+    await fixture.fixture?.release();
+  }
 }
 
 interface ChatFixture {

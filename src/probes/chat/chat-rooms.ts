@@ -1,3 +1,4 @@
+import { sleep } from '../../kernel/clock.ts';
 import { messageOf, TrollfixError } from '../../kernel/errors.ts';
 import { type ChatMember, openOfficialMember, openRawMember } from './chat-member.ts';
 
@@ -53,7 +54,7 @@ export async function openRooms(options: RoomsOptions): Promise<Room[]> {
       if (failed) throw joinFailure(failed.reason);
       const restMs = batchGapMs - (performance.now() - startedMs);
       const isLast = from + joinsPerBatch >= plan.length;
-      if (restMs > 0 && !isLast) await new Promise((resolve) => setTimeout(resolve, restMs));
+      if (restMs > 0 && !isLast) await sleep(restMs, options.signal);
     }
   } catch (error) {
     await closeMembers(members);

@@ -58,7 +58,7 @@ export async function runDatabaseChat(
     connections: options.connections,
     timeoutMs: options.deliveryTimeoutMs,
   });
-  const run = new DatabaseRun(options, rest, ctx.random.fork('chat-database').uuid().slice(0, 8));
+  const run = new DatabaseRun(options, rest, ctx.random.fork(`chat rows ${ctx.runId}`).uuid().slice(0, 8));
   const receivers: Array<() => Promise<void>> = [];
   try {
     for (let receiver = 0; receiver < options.rawReceivers; receiver++) {

@@ -52,8 +52,23 @@ export async function runGiftProbe(
   const thresholds = readThresholds(giftMetrics, giftInvariants, plan.thresholds);
   const users = Math.max(leastUsers, plan.users);
   const fixture = await createFixture(ctx, { users, streams: 1, balance: richBalance });
-  const random = ctx.random.fork('gifts');
+  // the run id too: an earlier run with the same seed may have left its gifts
+  const random = ctx.random.fork(`gifts ${ctx.runId}`);
   const schedule = new GiftSchedule(fixture, random.uuid().slice(0, 8), random.uint32());
+  try {
+    return await runWith(ctx, plan, fixture, schedule, thresholds);
+  } finally {
+    await fixture.release();
+  }
+}
+
+async function runWith(
+  ctx: ProbeContext,
+  plan: LoadPlan & GiftProbeOptions,
+  fixture: Fixture,
+  schedule: GiftSchedule,
+  thresholds: readonly Threshold[],
+): Promise<ProbeResult> {
   const url = ctx.target.databaseUrl;
   if (url === undefined) return withoutDatabase(ctx, plan, fixture, schedule, thresholds);
   const database = openDatabase(url.reveal(), {

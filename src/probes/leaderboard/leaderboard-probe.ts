@@ -89,12 +89,11 @@ export async function runLeaderboardProbe(
   });
   try {
     const users = Math.max(leastUsers, plan.users);
-    const fixture = await createFixture(ctx, { users, streams: 1, balance });
+    const fixture = await createFixture(ctx, { users, streams: 1, balance, signIn: false });
     const growth = new LedgerGrowth(ctx, database, fixture);
     const results: SizeResult[] = [];
     for (const size of plan.sizes ?? defaultSizes) {
-      if (ctx.signal.aborted) break;
-      await growth.growTo(size);
+      if (!(await growth.growTo(size))) break;
       results.push(await readAt(ctx, plan, size, rest, database));
     }
     return { measurements: [measurementOf(results, thresholds)] };

@@ -23,31 +23,35 @@ export class LedgerGrowth {
     this.#ctx = ctx;
     this.#database = database;
     this.#fixture = fixture;
-    this.#random = new SeededRandom(ctx.random.fork('leaderboard').uint32());
+    this.#random = new SeededRandom(ctx.random.fork(`leaderboard ${ctx.runId}`).uint32());
   }
 
-  /** @throws DeadlineError when the target does not settle what is queued */
-  async growTo(gifts: number): Promise<void> {
+  /**
+   * @returns false when the run was interrupted: the sizes before this one are what there is
+   * @throws DeadlineError when the target does not settle what is queued
+   */
+  async growTo(gifts: number): Promise<boolean> {
     while (this.size < gifts) {
-      this.#ctx.signal.throwIfAborted();
+      if (this.#ctx.signal.aborted) return false;
       const count = Math.min(giftsPerCall, gifts - this.size);
       const rows = Array.from({ length: count }, () => this.#gift());
       await this.#database.query(growSql, [JSON.stringify(rows)]);
       this.size += count;
     }
-    await this.#settle();
+    return this.#settle();
   }
 
-  async #settle(): Promise<void> {
+  async #settle(): Promise<boolean> {
     const endsMs = performance.now() + settleMs;
     for (let left = await this.#pending(); left > 0; left = await this.#pending()) {
-      this.#ctx.signal.throwIfAborted();
+      if (this.#ctx.signal.aborted) return false;
       if (performance.now() > endsMs)
         throw new DeadlineError(`${left} gifts were not settled within ${settleMs} ms`);
       await this.#database.query(drainSql);
       // another drainer may hold the lock: let it work
-      await sleep(20, this.#ctx.signal);
+      await sleep(20);
     }
+    return true;
   }
 
   async #pending(): Promise<number> {

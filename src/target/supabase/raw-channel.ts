@@ -100,12 +100,6 @@ export class RawChannel {
     this.#send(encodeBroadcastPush({ joinRef, ref: String(ref), topic, event }, body));
   }
 
-  leave(): void {
-    const { topic, joinRef } = this;
-    this.#send(encodeText({ joinRef, ref: `l${joinRef}`, topic, event: 'phx_leave', payload: {} }));
-    this.#open = false;
-  }
-
   receiveBroadcast(event: string, body: Buffer): void {
     this.#options.onBroadcast?.(event, body);
   }

@@ -33,9 +33,6 @@ export class RawRealtimeSocket {
   readonly #heartbeat: NodeJS.Timeout;
   #refs = 0;
   #heartbeatPending = false;
-  #closed = false;
-  /** Called once when the socket closes without `close()` having been asked for. */
-  onLost: ((why: string) => void) | undefined;
 
   private constructor(socket: WebSocket, timeoutMs: number) {
     this.#socket = socket;
@@ -65,19 +62,13 @@ export class RawRealtimeSocket {
     options.signal.addEventListener('abort', onAbort, { once: true });
     try {
       await opened(socket, options.supabaseUrl);
+    } catch (error) {
+      options.signal.throwIfAborted();
+      throw error;
     } finally {
       options.signal.removeEventListener('abort', onAbort);
     }
     return new RawRealtimeSocket(socket, timeoutMs);
-  }
-
-  get isOpen(): boolean {
-    return this.#socket.readyState === WebSocket.OPEN;
-  }
-
-  /** Bytes handed to this socket that the kernel has not taken yet. */
-  get bufferedBytes(): number {
-    return this.#socket.bufferedAmount;
   }
 
   /**
@@ -102,7 +93,6 @@ export class RawRealtimeSocket {
 
   /** Idempotent; resolves when the socket is closed, by force after a second. */
   async close(): Promise<void> {
-    this.#closed = true;
     clearInterval(this.#heartbeat);
     if (this.#socket.readyState === WebSocket.CLOSED) return;
     await new Promise<void>((resolve) => {
@@ -152,7 +142,6 @@ export class RawRealtimeSocket {
     clearInterval(this.#heartbeat);
     for (const channel of this.#channels.values()) channel.lose(why);
     this.#channels.clear();
-    if (!this.#closed) this.onLost?.(why);
   }
 }
 

@@ -4,7 +4,7 @@ import { AcknowledgedGifts, GiftSchedule, richBalance } from '../../../../src/pr
 import { settlementRate } from '../../../../src/probes/gift/settlement.ts';
 
 const users = Array.from({ length: 40 }, (_, i) => ({ id: `u${i}`, username: `u${i}`, token: '' }));
-const schedule = new GiftSchedule({ users, streamIds: ['s'] }, '0a1b2c3d', 99);
+const schedule = new GiftSchedule({ users, streamIds: ['s'], release: async () => {} }, '0a1b2c3d', 99);
 
 test('a gift follows from its number: valid id, two people, a payable amount or one nobody can pay', () => {
   const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12}$/;

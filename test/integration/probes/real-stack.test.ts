@@ -1,0 +1,180 @@
+import type pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { runChatProbe } from '../../../src/probes/chat/chat-probe.ts';
+import { runGiftProbe } from '../../../src/probes/gift/gift-probe.ts';
+import { runHlsProbe } from '../../../src/probes/hls/hls-probe.ts';
+import { runLeaderboardProbe } from '../../../src/probes/leaderboard/leaderboard-probe.ts';
+import { type Measurement, measurementSchema } from '../../../src/record/measurement.ts';
+import { openDatabase } from '../../../src/target/postgres/pool.ts';
+import { startTestStack, type TestStack } from '../harness/stack.ts';
+import { calm, probeContext } from './probe-context.ts';
+
+let stack: TestStack;
+let database: pg.Pool;
+
+beforeAll(async () => {
+  stack = await startTestStack({ hls: true, provision: true });
+  database = openDatabase(stack.env.DATABASE_URL);
+});
+
+afterAll(async () => {
+  await database?.end();
+  await stack?.stop();
+});
+
+let runs = 0;
+const context = () => probeContext(stack.target, { database, runId: `real-${runs++}` });
+
+/** A shared machine may make the generator late: then the figure must say so, and the counts hold all the same. */
+function expectFigure(measurement: Measurement, status: 'measured' | 'estimate'): void {
+  measurementSchema.parse(measurement);
+  expect([status, 'client_limited']).toContain(measurement.status);
+  expect(measurement.value).toBeGreaterThan(0);
+  expect(measurement.thresholds.filter((threshold) => !threshold.ok)).toEqual([]);
+  expect(measurement.thresholds.every((threshold) => threshold.samples > 0)).toBe(true);
+  if (measurement.generator) {
+    expect(measurement.generator.healthy).toBe(measurement.status !== 'client_limited');
+  }
+}
+
+test('chat: every message reaches every member over broadcast, and every receiver over the database', async () => {
+  const { measurements } = await runChatProbe(context(), {
+    ...calm,
+    ratePerS: 40,
+    durationMs: 3000,
+    users: 40,
+    connections: 20,
+    rooms: 2,
+    databaseRatePerS: 15,
+    databaseDurationMs: 3000,
+  });
+  const [throughput, latency] = measurements;
+  expectFigure(throughput!, 'estimate');
+  // 120 messages, each for the 9 other members of its room
+  expect(throughput!.counts).toMatchObject({ offered: 120, ok: 120, delivered: 1080, lost: 0, unknown: 0 });
+  expectFigure({ ...latency!, thresholds: [] }, 'measured');
+  expect(latency!.samples).toBe(1080);
+  // 45 messages for 10 raw sockets and one supabase-js client
+  expect(throughput!.details.database).toMatchObject({
+    ran: true,
+    receivers: 11,
+    counts: { offered: 45, ok: 45, delivered: 495, lost: 0, duplicated: 0, reordered: 0, throttled: 0 },
+    officialClient: { delivered: 45, lost: 0, disagreements: 0 },
+  });
+});
+
+test('gift: what was acknowledged is in the ledger once, settled or failed once, and the money adds up', async () => {
+  const { measurements } = await runGiftProbe(context(), {
+    ...calm,
+    ratePerS: 100,
+    durationMs: 2000,
+    users: 50,
+    sqlDurationMs: 1000,
+    backlogGifts: 3000,
+  });
+  const [ingestion, settlement] = measurements;
+  expectFigure(ingestion!, 'estimate');
+  expect(ingestion!.counts).toMatchObject({ offered: 200, ok: 200, acknowledged: 3300, lostAcknowledged: 0 });
+  expectFigure(settlement!, 'estimate');
+  // one in twenty of each phase cannot be paid
+  expect(settlement!.counts).toMatchObject({ gifts: 3300, failed: 165, settled: 3135, moneyDifference: 0 });
+});
+
+test('leaderboard: reads cost the same at every size and show what the ledger says', async () => {
+  const { measurements } = await runLeaderboardProbe(context(), {
+    ...calm,
+    ratePerS: 50,
+    durationMs: 1000,
+    sizes: [500, 5000],
+  });
+  expectFigure(measurements[0]!, 'measured');
+  expect(measurements[0]!.counts).toMatchObject({
+    offered: 100,
+    ok: 100,
+    errors: 0,
+    wrongPlaces: 0,
+    gifts: 5000,
+  });
+});
+
+test('hls: viewers are held on the live stream of the stack', async () => {
+  const { measurements } = await runHlsProbe(context(), {
+    ...calm,
+    users: 100,
+    rampMs: 1000,
+    durationMs: 4000,
+  });
+  const [startup, viewers] = measurements;
+  expectFigure({ ...startup!, thresholds: [] }, 'measured');
+  expectFigure(viewers!, 'estimate');
+  expect(viewers!.counts).toMatchObject({ joined: 100, held: 100, failedLoads: 0 });
+});
+
+test('a server that lies about gifts is found out, with the exact counts', async () => {
+  const ctx = context();
+  for (const statement of plantLies(ctx.runId)) await database.query(statement);
+  try {
+    const { measurements } = await runGiftProbe(ctx, {
+      ...calm,
+      ratePerS: 100,
+      durationMs: 1000,
+      users: 20,
+      sqlDurationMs: 200,
+      backlogGifts: 100,
+    });
+    const [ingestion, settlement] = measurements;
+    const observed = Object.fromEntries(
+      [...ingestion!.thresholds, ...settlement!.thresholds]
+        .filter((threshold) => !threshold.ok)
+        .map((threshold) => [threshold.metric, threshold.observed]),
+    );
+    expect(observed).toEqual({
+      // ids are numbered in hexadecimal: of 0…99 over HTTP and 0…19 over SQL, 07 17 27 37 47 57 and 07 end in 7
+      gift_lost_acknowledged: 6 + 1,
+      // 25 gifts are sent again, 0x07 and 0x17 among them
+      gift_resent_accepted: 2,
+      // how many seqs end in 3, and how often wallets were updated, is the database.s own affair
+      gift_unsettled: observed.gift_unsettled,
+      gift_money_difference: observed.gift_money_difference,
+      gift_wrong_totals: observed.gift_wrong_totals,
+    });
+    expect(observed.gift_unsettled).toBeGreaterThan(0);
+    expect(observed.gift_money_difference).toBeGreaterThan(0);
+    expect(observed.gift_wrong_totals).toBeGreaterThan(0);
+  } finally {
+    for (const statement of undoLies) await database.query(statement);
+  }
+});
+
+/** Acknowledges gifts without writing them, mints a coin at each update of a wallet, swallows some settlements. */
+function plantLies(runId: string): string[] {
+  return [
+    'alter function public.send_gift(uuid, uuid, uuid, bigint, text) rename to honest_send_gift',
+    `create function public.send_gift(
+       p_gift_id uuid, p_stream_id uuid, p_receiver_id uuid, p_amount bigint default null, p_catalog_id text default null
+     ) returns jsonb language plpgsql security definer set search_path = '' as $$
+     begin
+       if right(p_gift_id::text, 1) = '7' then
+         return jsonb_build_object('gift_id', p_gift_id, 'seq', 1, 'status', 'pending', 'duplicate', false, 'amount', p_amount);
+       end if;
+       return public.honest_send_gift(p_gift_id, p_stream_id, p_receiver_id, p_amount, p_catalog_id);
+     end $$`,
+    `create function public.lie_mint() returns trigger language plpgsql as $$
+     begin new.balance := new.balance + 1; return new; end $$`,
+    `create trigger lie_mint before update on public.wallets for each row
+     when (new.run_id = '${runId}' and new.gifted_total > old.gifted_total) execute function public.lie_mint()`,
+    `create function public.lie_swallow() returns trigger language plpgsql as $$
+     begin return case when new.seq % 10 = 3 then null else new end; end $$`,
+    `create trigger lie_swallow before insert on public.gift_settlements for each row
+     when (new.run_id = '${runId}') execute function public.lie_swallow()`,
+  ];
+}
+
+const undoLies = [
+  'drop trigger lie_swallow on public.gift_settlements',
+  'drop function public.lie_swallow()',
+  'drop trigger lie_mint on public.wallets',
+  'drop function public.lie_mint()',
+  'drop function public.send_gift(uuid, uuid, uuid, bigint, text)',
+  'alter function public.honest_send_gift(uuid, uuid, uuid, bigint, text) rename to send_gift',
+];
