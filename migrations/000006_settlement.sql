@@ -292,16 +292,19 @@ revoke all on function trollfix.housekeep() from public;
 
 -- Drains the queue in rounds, each its own transaction, until it is empty, the budget is spent or another session
 -- settles. Its log row is committed at the start, so a run that dies leaves one without finished_at.
--- Batch size: from 1000, doubled while a round takes under 0.5 s, halved above 1 s, at most 50,000 (ledger.md §2).
+-- Batch size: from p_first_batch, doubled while a round takes under 0.5 s, halved above 1 s, at most 50,000 (ledger.md
+-- §2). A caller that goes on from an earlier call begins where that one had got to.
 -- A procedure that commits may have neither SECURITY DEFINER nor SET, so every name in it is qualified and only the
 -- owner may call it.
-create procedure public.drain_gift_ledger(p_budget_ms int default 8000, p_source text default 'cron')
+create procedure public.drain_gift_ledger(
+  p_budget_ms int default 8000, p_source text default 'cron', p_first_batch int default 1000
+)
 language plpgsql
 as $$
 declare
   v_began timestamptz := pg_catalog.clock_timestamp();
   v_log bigint;
-  v_batch int := 1000;
+  v_batch int := least(greatest(coalesce(p_first_batch, 1000), 1000), 50000);
   v_round record;
   v_round_began timestamptz;
   v_round_ms double precision := 0;
@@ -361,7 +364,7 @@ begin
   end if;
 end
 $$;
-revoke all on procedure public.drain_gift_ledger(int, text) from public, anon, authenticated, service_role;
+revoke all on procedure public.drain_gift_ledger(int, text, int) from public, anon, authenticated, service_role;
 
 -- For pg_cron before 1.5, which knows no seconds: six drains, 10 s apart, within the minute.
 create procedure public.drain_gift_ledger_for_a_minute()

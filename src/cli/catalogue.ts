@@ -1,11 +1,15 @@
 import type { CommandSpec } from './command.ts';
 import { completionSpec } from './commands/completion.spec.ts';
+import { doctorSpec } from './commands/doctor.spec.ts';
+import { giftSpecs } from './commands/gift.spec.ts';
 import { helpExitCodesSpec } from './commands/help.spec.ts';
 import { initSpec } from './commands/init.spec.ts';
+import { provisionSpec } from './commands/provision.spec.ts';
 import { reportBuildSpec, reportShowSpec } from './commands/report.spec.ts';
 import { runSpecs } from './commands/run.spec.ts';
 import { schemaSpec } from './commands/schema.spec.ts';
 import { seatSpecs } from './commands/seat.spec.ts';
+import { settleSpec } from './commands/settle.spec.ts';
 import { stackSpecs } from './commands/stack.spec.ts';
 import { tokenSpecs } from './commands/token.spec.ts';
 
@@ -17,10 +21,14 @@ export const catalogue: readonly CommandSpec[] = [
   ...runSpecs,
   ...stackSpecs,
   initSpec,
+  doctorSpec,
+  provisionSpec,
   reportBuildSpec,
   reportShowSpec,
   ...seatSpecs,
+  ...giftSpecs,
   ...tokenSpecs,
+  settleSpec,
   schemaSpec,
   completionSpec,
   helpExitCodesSpec,

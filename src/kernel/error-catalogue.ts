@@ -184,6 +184,11 @@ export const errorCatalogue = {
     title: 'the gift ledger is not consistent',
     help: 'Stop settlement and look at the rows named.',
   },
+  'TF-GIFT-003': {
+    exit: ExitCode.unreachable,
+    title: 'a settlement round failed',
+    help: 'It was rolled back whole; fix the cause named and drain again: `trollfix gift drain`.',
+  },
   // SEAT: seats and bans
   'TF-SEAT-001': { exit: ExitCode.usage, title: 'no such stream', help: 'List them: `trollfix seat list`.' },
   'TF-SEAT-002': {
@@ -237,6 +242,11 @@ export const errorCatalogue = {
     exit: ExitCode.checkFailed,
     title: 'a doctor check failed',
     help: 'Run the command named beside the check.',
+  },
+  'TF-PROV-004': {
+    exit: ExitCode.refused,
+    title: 'an exported migration is there with another text',
+    help: 'Move the file named away and export again.',
   },
   // LOAD: load runs
   'TF-LOAD-001': {

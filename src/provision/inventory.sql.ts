@@ -1,3 +1,6 @@
+export const readSearchPathSql = "select current_setting('search_path') as path";
+export const setSearchPathSql = "select set_config('search_path', $1, true)";
+
 /**
  * Every object that a migration of ours can make, with a text that changes when the object does. Looks at `public` and
  * `trollfix`, at our policies on realtime.messages, our triggers on auth.users and the tables of the publication.
@@ -39,9 +42,10 @@ select 'constraint', format('%s on %s', c.conname, r.identity), pg_get_constrain
 from pg_constraint c join relation r on r.oid = c.conrelid
 where c.contype in ('c', 'f', 'u', 'p')
 union all
-select 'trigger', format('%s on %s', t.tgname, t.tgrelid::regclass), pg_get_triggerdef(t.oid) || ' enabled ' || t.tgenabled::text
-from pg_trigger t join pg_proc p on p.oid = t.tgfoid join home h on h.oid = p.pronamespace
-where not t.tgisinternal
+select 'trigger', format('%s on %I.%I', t.tgname, n.nspname, c.relname), pg_get_triggerdef(t.oid) || ' enabled ' || t.tgenabled::text
+from pg_trigger t join pg_proc p on p.oid = t.tgfoid join pg_class c on c.oid = t.tgrelid
+join pg_namespace n on n.oid = c.relnamespace
+where not t.tgisinternal and (p.pronamespace in (select oid from home) or c.relnamespace in (select oid from home))
 union all
 select case p.prokind when 'p' then 'procedure' when 'a' then 'aggregate' else 'function' end,
   format('%I.%I(%s)', h.nspname, p.proname, pg_get_function_identity_arguments(p.oid)),
@@ -66,6 +70,8 @@ from home h join pg_namespace n on n.oid = h.oid where h.nspname = 'trollfix'
 
 /** The settlement schedule as it should be; the job table is asked for separately, as it may not exist. */
 export const expectedScheduleSql = 'select trollfix.settlement_schedule() as schedule';
+
+export const cronInstalledSql = `select to_regclass('cron.job') is not null as installed`;
 
 export const cronJobsSql = `
 select jobid::text, jobname, schedule, command, active, username, database, current_user::text as me,

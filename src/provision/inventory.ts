@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { inventorySql } from './inventory.sql.ts';
+import { inventorySql, readSearchPathSql, setSearchPathSql } from './inventory.sql.ts';
 import { forgetObjectsSql, recordObjectsSql, registeredObjectsSql } from './registry.sql.ts';
 
 /** A database object and a text that changes when it does. */
@@ -13,9 +13,16 @@ export type Inventory = ReadonlyMap<string, DatabaseObject>;
 
 type Queryable = Pick<pg.ClientBase, 'query'>;
 
-/** What is there now. */
+/**
+ * What is there now. Needs a transaction: the server prints names with or without their schema as search_path says, so
+ * it is emptied for the reading and put back afterwards.
+ */
 export async function readInventory(database: Queryable): Promise<Inventory> {
-  return keyed((await database.query<DatabaseObject>(inventorySql)).rows);
+  const { rows: saved } = await database.query<{ path: string }>(readSearchPathSql);
+  await database.query(setSearchPathSql, ['']);
+  const { rows } = await database.query<DatabaseObject>(inventorySql);
+  await database.query(setSearchPathSql, [saved[0]?.path ?? '']);
+  return keyed(rows);
 }
 
 /** What was there when our migrations had made it. */

@@ -153,7 +153,7 @@ async function applyAll(
     options.signal?.throwIfAborted();
     if (await applyOne(client, migration, migrations)) {
       applied.push(migration.name);
-      options.log.info('migration applied', { name: migration.name });
+      options.log.debug('migration applied', { name: migration.name });
       options.progress({ kind: 'note', text: `migration ${migration.name}` });
     }
   }

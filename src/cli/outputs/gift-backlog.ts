@@ -1,0 +1,40 @@
+import { z } from 'zod';
+
+export const dataSchema = z.object({
+  health: z.object({
+    verdict: z.enum(['ok', 'late', 'failing', 'diverging', 'stalled']),
+    backlog: z.number(),
+    oldestPendingS: z.number().nullable(),
+    lastStartedAt: z.string().nullable(),
+    lastFinishedAt: z.string().nullable(),
+    sinceLastFinishS: z.number().nullable(),
+    lastStopReason: z.string().nullable(),
+    lastError: z.string().nullable(),
+    runsWithoutEnd: z.number(),
+    /** Gifts per second. */
+    ingestPerS: z.number().nullable(),
+    capacityPerS: z.number().nullable(),
+    /** null when it would never end, or when nothing is known of the capacity. */
+    secondsToDrain: z.number().nullable(),
+  }),
+  /** Newest first. */
+  runs: z.array(
+    z.object({
+      id: z.number(),
+      source: z.string(),
+      startedAt: z.string(),
+      finishedAt: z.string().nullable(),
+      rounds: z.number(),
+      claimed: z.number(),
+      settled: z.number(),
+      failed: z.number(),
+      coinsMoved: z.number(),
+      backlog: z.number().nullable(),
+      oldestPendingS: z.number().nullable(),
+      ingestPerS: z.number().nullable(),
+      drainPerS: z.number().nullable(),
+      stopReason: z.string().nullable(),
+      error: z.string().nullable(),
+    }),
+  ),
+});

@@ -1,0 +1,260 @@
+import type pg from 'pg';
+import { TrollfixError } from '../kernel/errors.ts';
+import { databaseError } from '../target/postgres/pool.ts';
+import { drainSql, healthSql, lastRunHereSql, lockHolderSql, recentRunsSql } from './gifts.sql.ts';
+
+export type HealthVerdict = 'ok' | 'late' | 'failing' | 'diverging' | 'stalled';
+
+/** View `gift_health`: how settlement is doing, from its own logs. Rates are gifts per second. */
+export interface GiftHealth {
+  readonly verdict: HealthVerdict;
+  readonly backlog: number;
+  readonly oldestPendingS: number | null;
+  readonly lastStartedAt: string | null;
+  readonly lastFinishedAt: string | null;
+  readonly sinceLastFinishS: number | null;
+  readonly lastStopReason: string | null;
+  readonly lastError: string | null;
+  /** Runs of the last 10 minutes that began and died. */
+  readonly runsWithoutEnd: number;
+  readonly ingestPerS: number | null;
+  /** The best rate of a run of 1000 gifts or more within the last hour. */
+  readonly capacityPerS: number | null;
+  /** null when it would never end, or when nothing is known of the capacity. */
+  readonly secondsToDrain: number | null;
+}
+
+/** A row of `gift_batch_logs`. */
+export interface SettlementRun {
+  readonly id: number;
+  readonly source: string;
+  readonly startedAt: string;
+  readonly finishedAt: string | null;
+  readonly rounds: number;
+  readonly claimed: number;
+  readonly settled: number;
+  readonly failed: number;
+  readonly coinsMoved: number;
+  readonly backlog: number | null;
+  readonly oldestPendingS: number | null;
+  readonly ingestPerS: number | null;
+  readonly drainPerS: number | null;
+  readonly stopReason: string | null;
+  readonly error: string | null;
+}
+
+export interface GiftBacklog {
+  readonly health: GiftHealth;
+  /** Newest first. */
+  readonly runs: readonly SettlementRun[];
+}
+
+/** Backlog, verdict and the last `runs` settlement runs (20 by default). @throws TF-DB-001, TF-DB-002, TF-DB-003 */
+export async function giftBacklog(pool: pg.Pool, options: { runs?: number } = {}): Promise<GiftBacklog> {
+  try {
+    const health = await pool.query<HealthRow>(healthSql);
+    const runs = await pool.query<RunRow>(recentRunsSql, [options.runs ?? 20]);
+    const row = health.rows[0];
+    if (row === undefined) throw new Error('gift_health gave no row'); // it is an aggregate: it always does
+    return { health: healthOf(row), runs: runs.rows.map(runOf) };
+  } catch (error) {
+    throw databaseError(error);
+  }
+}
+
+/** What a drain has done so far. */
+export interface DrainProgress {
+  readonly rounds: number;
+  readonly claimed: number;
+  readonly settled: number;
+  readonly failed: number;
+  readonly coinsMoved: number;
+  readonly backlog: number;
+  readonly elapsedMs: number;
+  /** Gifts claimed per second since the drain began. */
+  readonly perS: number;
+}
+
+export interface DrainResult extends DrainProgress {
+  /** `taken over`: another drainer took the lock between two rounds. */
+  readonly stoppedBy: 'empty' | 'time' | 'interrupted' | 'taken over';
+}
+
+export interface DrainOptions {
+  /** How long at most; until the queue is empty when it is not given. */
+  readonly budgetMs?: number;
+  readonly source?: string;
+  readonly signal?: AbortSignal;
+  /** After every slice of about a second. */
+  readonly onRound?: (progress: DrainProgress) => void;
+}
+
+/** A call's share: a drain answers Ctrl-C and shows progress about once a second. */
+const sliceMs = 1000;
+/** Where a slice begins when the one before it was full: what a round of half a second takes at the measured rates. */
+const resumedBatch = 16_000;
+
+/**
+ * Settles what is pending, now, in the rounds of `drain_gift_ledger`. Stops between slices when the signal aborts;
+ * every round that was done is committed.
+ *
+ * @throws TF-GIFT-001 when another session is settling; TF-GIFT-003 when a round failed; TF-DB-001, TF-DB-002, TF-DB-003
+ */
+export async function drainGifts(pool: pg.Pool, options: DrainOptions = {}): Promise<DrainResult> {
+  const client = await pool.connect().catch((error: unknown) => {
+    throw databaseError(error);
+  });
+  let broken: Error | undefined;
+  try {
+    return await drainOn(client, options);
+  } catch (error) {
+    const known = databaseError(error);
+    if (!(known instanceof TrollfixError) || known.code === 'TF-DB-001') broken = known;
+    throw known;
+  } finally {
+    client.release(broken);
+  }
+}
+
+async function drainOn(client: pg.PoolClient, options: DrainOptions): Promise<DrainResult> {
+  const beganAt = performance.now();
+  let total: DrainProgress = {
+    ...{ rounds: 0, claimed: 0, settled: 0, failed: 0, coinsMoved: 0, backlog: 0 },
+    ...{ elapsedMs: 0, perS: 0 },
+  };
+  while (true) {
+    const leftMs = (options.budgetMs ?? Number.POSITIVE_INFINITY) - (performance.now() - beganAt);
+    if (options.signal?.aborted) return { ...total, stoppedBy: 'interrupted' };
+    if (leftMs <= 0) return { ...total, stoppedBy: 'time' };
+    const firstBatch = total.rounds === 0 ? 1000 : resumedBatch;
+    await client.query(drainSql, [
+      Math.ceil(Math.min(sliceMs, leftMs)),
+      options.source ?? 'manual',
+      firstBatch,
+    ]);
+    const { rows } = await client.query<SliceRow>(lastRunHereSql);
+    const slice = rows[0];
+    if (slice === undefined) throw new Error('the drain left no log row'); // it commits one before anything else
+    if (slice.stop_reason === 'error') throw roundFailed(slice.error ?? 'unknown');
+    if (slice.stop_reason === 'skipped_locked' && total.rounds + slice.rounds === 0)
+      throw await heldBy(client);
+    total = addSlice(total, slice, performance.now() - beganAt);
+    options.onRound?.(total);
+    if (slice.stop_reason === 'empty') return { ...total, stoppedBy: 'empty' };
+    if (slice.stop_reason === 'skipped_locked') return { ...total, stoppedBy: 'taken over' };
+  }
+}
+
+interface SliceRow {
+  rounds: number;
+  claimed: string;
+  settled: string;
+  failed: string;
+  coins_moved: string;
+  backlog_count: string | null;
+  stop_reason: string | null;
+  error: string | null;
+}
+
+function addSlice(total: DrainProgress, slice: SliceRow, elapsedMs: number): DrainProgress {
+  const claimed = total.claimed + Number(slice.claimed);
+  return {
+    rounds: total.rounds + slice.rounds,
+    claimed,
+    settled: total.settled + Number(slice.settled),
+    failed: total.failed + Number(slice.failed),
+    coinsMoved: total.coinsMoved + Number(slice.coins_moved),
+    backlog: Number(slice.backlog_count ?? 0),
+    elapsedMs,
+    perS: elapsedMs > 0 ? (claimed * 1000) / elapsedMs : 0,
+  };
+}
+
+function roundFailed(message: string): TrollfixError {
+  return new TrollfixError('TF-GIFT-003', `a settlement round failed: ${message}`, {
+    why: 'the round was rolled back whole: its gifts are still pending and no money moved',
+  });
+}
+
+async function heldBy(client: pg.PoolClient): Promise<TrollfixError> {
+  const { rows } = await client.query<{ pid: number; application_name: string | null }>(lockHolderSql);
+  const holder = rows[0];
+  const who =
+    holder === undefined
+      ? 'which has just let it go'
+      : `pid ${holder.pid}${holder.application_name ? `, ${holder.application_name}` : ''}`;
+  return new TrollfixError('TF-GIFT-001', `another drainer is settling (${who})`, {
+    why: "one session settles at a time, or a sender's gifts could be decided out of order",
+    details: { pid: holder?.pid ?? null, application: holder?.application_name ?? null },
+  });
+}
+
+interface HealthRow {
+  verdict: HealthVerdict;
+  backlog: string;
+  oldest_pending_s: number | null;
+  last_started_at: Date | null;
+  last_finished_at: Date | null;
+  since_last_finish_s: number | null;
+  last_stop_reason: string | null;
+  last_error: string | null;
+  runs_without_end: string;
+  ingest_per_s: number | null;
+  capacity_per_s: number | null;
+  seconds_to_drain: number | null;
+}
+
+function healthOf(row: HealthRow): GiftHealth {
+  return {
+    verdict: row.verdict,
+    backlog: Number(row.backlog),
+    oldestPendingS: row.oldest_pending_s,
+    lastStartedAt: row.last_started_at?.toISOString() ?? null,
+    lastFinishedAt: row.last_finished_at?.toISOString() ?? null,
+    sinceLastFinishS: row.since_last_finish_s,
+    lastStopReason: row.last_stop_reason,
+    lastError: row.last_error,
+    runsWithoutEnd: Number(row.runs_without_end),
+    ingestPerS: row.ingest_per_s,
+    capacityPerS: row.capacity_per_s,
+    secondsToDrain: row.seconds_to_drain,
+  };
+}
+
+interface RunRow {
+  id: string;
+  trigger_source: string;
+  started_at: Date;
+  finished_at: Date | null;
+  rounds: number;
+  claimed: string;
+  settled: string;
+  failed: string;
+  coins_moved: string;
+  backlog_count: string | null;
+  oldest_pending_s: number | null;
+  ingest_per_s: number | null;
+  drain_per_s: number | null;
+  stop_reason: string | null;
+  error: string | null;
+}
+
+function runOf(row: RunRow): SettlementRun {
+  return {
+    id: Number(row.id),
+    source: row.trigger_source,
+    startedAt: row.started_at.toISOString(),
+    finishedAt: row.finished_at?.toISOString() ?? null,
+    rounds: row.rounds,
+    claimed: Number(row.claimed),
+    settled: Number(row.settled),
+    failed: Number(row.failed),
+    coinsMoved: Number(row.coins_moved),
+    backlog: row.backlog_count === null ? null : Number(row.backlog_count),
+    oldestPendingS: row.oldest_pending_s,
+    ingestPerS: row.ingest_per_s,
+    drainPerS: row.drain_per_s,
+    stopReason: row.stop_reason,
+    error: row.error,
+  };
+}
