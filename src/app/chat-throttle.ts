@@ -1,5 +1,5 @@
 /** What a send box asks before it sends, and shows while it may not. */
-export type ChatTurn =
+type ChatTurn =
   | { readonly allowed: true }
   | {
       readonly allowed: false;

@@ -9,7 +9,7 @@ import {
 import type { Generator } from '../record/measurement.ts';
 
 /** The limits above which the generator, not the target, decides the figure (load-engine.md §5, rule `client`). */
-export const generatorLimits = {
+const generatorLimits = {
   eventLoopDelayMsP99: 10,
   eventLoopUtilisation: 0.85,
   lateRatio: 0.005,

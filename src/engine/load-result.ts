@@ -21,7 +21,7 @@ export interface LoadCounts {
   readonly lateAnswers: number;
 }
 
-export interface LoadLatency {
+interface LoadLatency {
   /** From the instant it was due: free of coordinated omission, the headline. Timeouts count with the time waited. */
   readonly intendedToAnswer: LatencyHistogram;
   /** From the instant it was sent: the service time. */

@@ -4,13 +4,13 @@ import type { ThresholdResult } from '../record/measurement.ts';
 import type { LatencyHistogram } from './latency-histogram.ts';
 
 /** k6's four kinds of metric; which methods a threshold may use follows from it. */
-export type MetricKind = 'trend' | 'counter' | 'rate' | 'gauge';
+type MetricKind = 'trend' | 'counter' | 'rate' | 'gauge';
 
 /** The metrics a probe offers to thresholds: name → kind. */
 export type MetricCatalogue = Readonly<Record<string, MetricKind>>;
 
 /** What a metric amounts to at the end of a run. Samples 0 means that nothing was observed. */
-export type MetricValue =
+type MetricValue =
   | { readonly kind: 'trend'; readonly histogram: LatencyHistogram }
   | { readonly kind: 'counter'; readonly count: number; readonly elapsedMs: number; readonly samples: number }
   | { readonly kind: 'rate'; readonly hits: number; readonly samples: number }

@@ -6,7 +6,7 @@ import type { RawChannel } from '../../target/supabase/raw-channel.ts';
 import { RawRealtimeSocket } from '../../target/supabase/raw-realtime.ts';
 import { chatPayload, messageOfBody, messageOfId } from './chat-body.ts';
 
-export const chatEvent = 'message';
+const chatEvent = 'message';
 
 export interface MemberOptions {
   readonly supabaseUrl: string;

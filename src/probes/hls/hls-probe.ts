@@ -19,7 +19,7 @@ import {
 import { hlsRules } from './playlist-rules.ts';
 import { Viewers } from './viewers.ts';
 
-export const hlsMetrics = {
+const hlsMetrics = {
   /** Due instant of joining → first segment complete. */
   hls_startup: 'trend',
   hls_playlist: 'trend',
@@ -35,7 +35,7 @@ export const hlsMetrics = {
 } as const satisfies MetricCatalogue;
 
 /** A live stream that breaks one of these breaks players. HLS-011 is a warning: it costs, but it plays. */
-export const hlsInvariants = [
+const hlsInvariants = [
   ...Object.keys(hlsRules)
     .filter((rule) => rule !== 'HLS-011')
     .map((rule) => `hls_violations{rule:${rule}}: count==0`),

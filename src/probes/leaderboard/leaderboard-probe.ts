@@ -36,7 +36,7 @@ const balance = 1_000_000_000;
 const sqlReads = 200;
 const readTimeoutMs = 5000;
 
-export const leaderboardMetrics = {
+const leaderboardMetrics = {
   /** Tags: `path` http|sql, `size` as a number. */
   leaderboard_read: 'trend',
   /** Slowest over fastest median of the sizes, over SQL. */
@@ -49,7 +49,7 @@ export const leaderboardMetrics = {
  * Constant cost: over the whole growth the median may move by a factor of 3, which a shared machine's noise stays
  * below (1.07 was measured on a quiet one) and a scan exceeds by far (157 times at 10^5, ledger.md §4).
  */
-export const leaderboardInvariants = [
+const leaderboardInvariants = [
   'leaderboard_wrong: count==0',
   'leaderboard_errors: count==0',
   'leaderboard_growth: value<3',

@@ -1,5 +1,5 @@
 /** What the cache in front of an origin did, in one vocabulary for all CDNs (hls.md III.3). */
-export type CacheState = 'hit' | 'miss' | 'expired' | 'stale' | 'revalidated' | 'bypass' | 'unknown';
+type CacheState = 'hit' | 'miss' | 'expired' | 'stale' | 'revalidated' | 'bypass' | 'unknown';
 
 export interface CacheStatus {
   readonly state: CacheState;

@@ -4,7 +4,7 @@ import { messageOf } from '../../kernel/errors.ts';
 // lenient: a player plays what breaks a rule, and the rules are judged by the probe; and nothing on the console
 hls.setOptions({ strictMode: false, silent: true });
 
-export interface Variant {
+interface Variant {
   readonly url: string;
   readonly bandwidth: number;
 }

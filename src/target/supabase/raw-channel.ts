@@ -2,7 +2,7 @@ import { withDeadline } from '../../kernel/deadline.ts';
 import { TrollfixError } from '../../kernel/errors.ts';
 import { encodeBroadcastPush, encodeText, isObject, type TextFrame } from './realtime-frames.ts';
 
-export interface PostgresChangesFilter {
+interface PostgresChangesFilter {
   readonly event: '*' | 'INSERT' | 'UPDATE' | 'DELETE';
   readonly schema: string;
   readonly table: string;
