@@ -29,7 +29,7 @@ export async function mintSeatToken(
     nowMs: seat.nowMs,
   });
   if (!decision.allow) {
-    throw new TrollfixError('TF-TOK-002', `the policy gives no token: ${decision.message}`, {
+    throw new TrollfixError('TF-TOK-002', `the policy refuses: ${decision.message}`, {
       why: `${decision.code}: the endpoint answers ${decision.status}`,
       ...(decision.code === 'banned' ? { hint: 'lift the ban: `trollfix seat restore`' } : {}),
     });

@@ -26,7 +26,7 @@ export async function withSeatDesk<T>(
       livekit: target.livekit === undefined ? null : liveKitAdmin(target.livekit),
       clock: context.clock,
       signal: context.signal,
-      actor: `cli:${context.env.USER ?? 'unknown'}`,
+      actor: `cli:${context.env.USER ?? context.env.LOGNAME ?? context.env.USERNAME ?? 'unknown'}`,
     });
   } finally {
     await database.end();

@@ -1,0 +1,169 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { catalogue } from '../../../src/cli/catalogue.ts';
+import { systemClock } from '../../../src/kernel/clock.ts';
+import { judgeDeparture } from '../../../src/probes/seat/victims.ts';
+import { enterRoom } from '../../../src/target/livekit/signal-participant.ts';
+import { runFake } from '../../unit/cli/fake-host.ts';
+import { type SeatStage, startSeatStage } from './seat-stage.ts';
+
+const ada = '33333333-3333-4333-8333-333333333333';
+const stream = '11111111-1111-4111-8111-111111111111';
+
+let stage: SeatStage;
+beforeAll(async () => {
+  stage = await startSeatStage();
+  await stage.database.query(
+    "insert into public.profiles (id, username, display_name) values ($1, 'ada', 'Ada Lovelace')",
+    [ada],
+  );
+  await stage.database.query("insert into public.streams (id, owner_id, title) values ($1, $2, 'Friday')", [
+    stream,
+    ada,
+  ]);
+});
+afterAll(() => stage[Symbol.asyncDispose]());
+
+function trollfix(line: string, stdin?: string) {
+  const { livekit, databaseUrl } = stage.target;
+  return runFake(line.split(' '), {
+    env: {
+      USER: 'mod',
+      TROLLFIX_SUPABASE_URL: 'http://127.0.0.1:9',
+      TROLLFIX_ANON_KEY: 'anon-key-of-a-test',
+      TROLLFIX_DATABASE_URL: databaseUrl?.reveal() ?? '',
+      TROLLFIX_LIVEKIT_URL: livekit?.url ?? '',
+      TROLLFIX_LIVEKIT_API_KEY: livekit?.apiKey ?? '',
+      TROLLFIX_LIVEKIT_API_SECRET: livekit?.apiSecret.reveal() ?? '',
+    },
+    ...(stdin === undefined ? {} : { stdin }),
+  });
+}
+
+/** The document of a `--json` run, its data checked against the schema that the command publishes. */
+async function json(line: string, stdin?: string) {
+  const ran = await trollfix(`${line} --json`, stdin);
+  const [noun, verb] = line.split(' ');
+  const spec = catalogue.find(({ path }) => path.join(' ') === `${noun} ${verb}`);
+  if (spec === undefined) throw new Error(`no command ${noun} ${verb}`);
+  const document = ran.json();
+  expect(document.schema).toBe(`trollfix.${spec.kind}/v1`);
+  if (document.data !== null) (await spec.dataSchema()).parse(document.data);
+  return { ...ran, document };
+}
+
+describe('a moderator at the terminal', () => {
+  it('grants, mints, is shown who is in the room, revokes and restores', async () => {
+    const granted = await json(`seat grant ada --stream ${stream} --for 1h --reason talk`);
+    expect(granted).toMatchObject({
+      code: 0,
+      document: { data: { before: null, seat: { state: 'active', role: 'speaker', grantedBy: 'cli:mod' } } },
+    });
+
+    const minted = await trollfix(`token mint ${ada} --stream ${stream} --quiet`);
+    const token = minted.stdout.trim();
+    expect(token).toMatch(/^eyJ[\w.-]+$/);
+    const told = await trollfix(`token mint ada --stream ${stream}`);
+    expect(told.stdout).toContain('canPublishSources camera+microphone');
+    expect(told.stdout).toMatch(/until {3}20\d\d-.* \(60 s; LiveKit adds 60 s\)/);
+    const inspected = await json('token inspect', token);
+    expect(inspected).toMatchObject({
+      code: 0,
+      document: { data: { verdict: 'safe', signature: 'valid', identity: ada, room: stream } },
+    });
+
+    const outcome = await enterRoom({
+      url: stage.livekit.livekit.url,
+      token,
+      door: { path: '/rtc' },
+      clock: systemClock,
+    });
+    if (outcome.kind !== 'joined') throw new Error(`could not join: ${outcome.kind}`);
+    const listed = await json(`seat list --stream ${stream}`);
+    expect(listed.document.data).toMatchObject({ seats: [{ username: 'ada', inRoom: [ada] }] });
+
+    const revoked = await trollfix(`seat revoke ada --stream ${stream} --reason spam --for 10m --yes`);
+    expect(judgeDeparture(await outcome.participant.left).ejected).toBe(true);
+    expect(revoked.code).toBe(0);
+    expect(revoked.stdout).toContain('Ada Lovelace (ada)');
+    for (const step of ['row durable', `LiveKit confirmed: removed ${ada}`, 'witness']) {
+      expect(revoked.stdout).toContain(step);
+    }
+
+    const refused = await json(`token mint ada --stream ${stream}`);
+    expect(refused).toMatchObject({ code: 5, document: { ok: false, error: { code: 'TF-TOK-002' } } });
+    expect(refused.document.error?.message).toContain('banned');
+    expect((await trollfix(`seat grant ada --stream ${stream}`)).code).toBe(5);
+
+    const restored = await json(`seat restore ada --stream ${stream} --reason appeal`);
+    expect(restored.document.data).toMatchObject({
+      restored: { bansLifted: 1, seatActive: true },
+      seat: { state: 'active', ban: null },
+    });
+  });
+
+  it('is shown what a dry run would do, and nothing is done', async () => {
+    const before = await json('seat list');
+    for (const line of [
+      `seat grant ada --stream ${stream} --role host --dry-run`,
+      `seat revoke ada --stream ${stream} --reason spam --dry-run`,
+      `seat restore ada --stream ${stream} --dry-run`,
+    ]) {
+      const ran = await json(line);
+      expect(ran).toMatchObject({ code: 0, document: { data: { dryRun: true, user: { username: 'ada' } } } });
+      expect((await trollfix(line)).stdout).toMatch(/^would /);
+    }
+    expect((await json('seat list')).document.data).toEqual(before.document.data);
+  });
+
+  it('is asked before a ban, with the name of whom it hits, and a no does nothing', async () => {
+    const ran = await json(`seat revoke ada --stream ${stream} --reason spam --no-input`);
+    expect(ran).toMatchObject({ code: 5, document: { error: { code: 'TF-CLI-005' } } });
+    expect(ran.document.error?.message).toContain('Ada Lovelace');
+    expect((await json('seat list')).document.data).toMatchObject({ seats: [{ ban: null }] });
+  });
+
+  it.each([
+    [`seat revoke bob --stream ${stream} --reason x --yes`, 2, 'TF-SEAT-002'],
+    ['seat revoke ada --stream nowhere --reason x --yes', 2, 'TF-SEAT-001'],
+    ['seat revoke ada --reason x --yes', 2, 'TF-CLI-003'],
+    [`seat revoke ada --stream ${stream} --yes`, 2, 'TF-CLI-003'],
+    [`seat revoke ada --stream ${stream} --reason x --for 10 --yes`, 2, 'TF-CLI-004'],
+    ['token inspect abc', 2, 'TF-TOK-001'],
+  ])('%s: exit %i, %s', async (line, code, error) => {
+    const ran = await trollfix(`${line} --json`);
+    expect(ran.code).toBe(code);
+    expect(ran.json().error?.code).toBe(error);
+  });
+
+  it('bans with LiveKit down: the rows hold, the ejection is said to be pending', async () => {
+    stage.livekit.service.kill('SIGKILL');
+    const ran = await json(`seat revoke ada --stream ${stream} --reason spam --yes`);
+    expect(ran).toMatchObject({
+      code: 0,
+      document: {
+        data: { revocation: { confirmedMs: null, cleanMs: null, ejection: { status: 'pending' } } },
+      },
+    });
+    const listed = await json(`seat list --stream ${stream}`);
+    expect(listed.document.data).toMatchObject({
+      seats: [{ state: 'revoked', ban: { reason: 'spam' }, pendingEjections: 1, inRoom: null }],
+    });
+    expect((await trollfix(`seat list --stream ${stream}`)).stdout).toContain('rooms were not looked into');
+  });
+});
+
+describe('token inspect', () => {
+  it('exits 99 for a token that never expires and rules the room', async () => {
+    const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const video = { roomJoin: true, room: 'r', roomAdmin: true };
+    const token = `${part({ alg: 'none' })}.${part({ sub: 'ada#x', video })}.`;
+    const ran = await json('token inspect', token);
+    expect(ran).toMatchObject({
+      code: 99,
+      document: { ok: false, data: { verdict: 'dangerous' }, error: { code: 'TF-TOK-003' } },
+    });
+    const told = await trollfix('token inspect', token);
+    expect(told.stdout).toContain('DANGER   never expires');
+    expect(`${told.stdout}${told.stderr}${ran.stdout}`).not.toContain(token.slice(0, 20));
+  });
+});
