@@ -163,9 +163,12 @@ function table(head: readonly string[], rows: ReadonlyArray<readonly string[]>):
   ];
 }
 
-/** Text of the record inside a table: a pipe or a line break of its own must not end the cell. */
+/**
+ * Text of the record inside a table: a pipe or a line break of its own must not end the cell. Backslashes before a
+ * pipe are doubled, or they would take the escape away again (GFM reads `\\|` as a backslash and the cell's end).
+ */
 function cell(text: string): string {
-  return inline(text).replaceAll('|', '\\|');
+  return inline(text).replace(/(\\*)\|/g, (_, slashes: string) => `${slashes}${slashes}\\|`);
 }
 
 /** Text of the record in a line: no line breaks, and no HTML outside of code. */
