@@ -28,10 +28,10 @@ export interface TokenContext {
   readonly ban: { readonly reason: string | null; readonly until: string | null } | null;
 }
 
-export type PublishSource = 'camera' | 'microphone' | 'screen_share' | 'screen_share_audio';
+type PublishSource = 'camera' | 'microphone' | 'screen_share' | 'screen_share_audio';
 
 /** Every flag stands here, because LiveKit 1.11.0 takes an unset one as permission. */
-export interface VideoGrants {
+interface VideoGrants {
   readonly roomJoin: true;
   readonly room: string;
   readonly canPublish: boolean;
@@ -41,7 +41,7 @@ export interface VideoGrants {
   readonly canPublishSources?: readonly PublishSource[];
 }
 
-export interface GrantedToken {
+interface GrantedToken {
   /** The user's id: never client text, so never an alias (`id#…`). */
   readonly identity: string;
   readonly name: string;
@@ -57,7 +57,7 @@ export interface TokenAllowed {
   readonly token: GrantedToken;
 }
 
-export interface TokenRefused {
+interface TokenRefused {
   readonly allow: false;
   readonly status: 400 | 401 | 403 | 404;
   readonly code:
@@ -90,7 +90,7 @@ export interface LiveKitClaims {
  * LiveKit adds 60 s of leeway and gives every joiner a 10-minute token of its own, so a short life protects only
  * tokens that were never used; 60 s is ample for a client that connects at once.
  */
-export const tokenTtlSeconds = 60;
+const tokenTtlSeconds = 60;
 
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 

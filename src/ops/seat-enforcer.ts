@@ -37,7 +37,7 @@ export interface SeatEnforcerOptions {
 export interface SeatEnforcer {
   /** Idempotent. Resolves once changes are being listened for. */
   start(): Promise<void>;
-  /** Idempotent; waits for the ejections in flight. */
+  /** Idempotent. Waits for the calls in flight; what is not ejected by then stays in the outbox. */
   stop(): Promise<void>;
   stats(): { readonly ejected: number; readonly failed: number; readonly pending: number };
 }

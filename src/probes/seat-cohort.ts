@@ -15,14 +15,14 @@ export interface SeatCohort {
   close(): Promise<void>;
 }
 
-export interface SeatTerms {
+interface SeatTerms {
   /** Defaults to true. */
   readonly canPublish?: boolean;
   readonly expiresAt?: Date;
 }
 
 /** `clock.monotonicMs()` just before the COMMIT (or the request) went out, and when it was confirmed. */
-export interface RevocationTimes {
+interface RevocationTimes {
   readonly commitSentAtMs: number;
   readonly durableAtMs: number;
 }

@@ -10,6 +10,7 @@ import type { Measurement } from '../record/measurement.ts';
 import type { DrillPlan } from './drill-plan.ts';
 import { owedBy, type Part, runMatrix, runPart } from './parts.ts';
 import type { RunSession } from './session.ts';
+import { withEnforcer } from './with-enforcer.ts';
 
 /** What a run has found so far; filled as it goes, so that an interrupted run still has what it had. */
 export interface RunFindings {
@@ -47,7 +48,7 @@ export function probeParts(plan: DrillPlan): Readonly<Record<keyof Omit<DrillPla
         { id: 'seat.ejection', title: 'Seat Ejection', unit: 'ms' },
         { id: 'seat.readmission', title: 'Seat Readmission', unit: 'doors' },
       ],
-      run: (context) => runSeatProbe(context, plan.seat),
+      run: (context) => withEnforcer(context, () => runSeatProbe(context, plan.seat)),
     },
     token: {
       name: 'token',

@@ -1,8 +1,8 @@
 import { TrollfixError } from '../../kernel/errors.ts';
 import type { SeatDesk } from '../../ops/seats.ts';
 import { liveKitAdmin } from '../../target/livekit/admin.ts';
-import { openDatabase } from '../../target/postgres/pool.ts';
 import type { CommandContext, CommandInput } from '../command.ts';
+import { withDatabase } from './target-database.ts';
 
 /**
  * Opens what seat commands act through, for as long as `work` runs.
@@ -12,25 +12,15 @@ export async function withSeatDesk<T>(
   context: CommandContext,
   work: (desk: SeatDesk) => Promise<T>,
 ): Promise<T> {
-  const target = await context.target();
-  if (target.databaseUrl === undefined) {
-    throw new TrollfixError('TF-CFG-005', `target "${target.name}" has no databaseUrl`, {
-      hint: 'set DATABASE_URL (TROLLFIX_DATABASE_URL), or databaseUrl in trollfix.yaml',
-    });
-  }
-  // one statement at a time
-  const database = openDatabase(target.databaseUrl.reveal(), { max: 1, applicationName: 'trollfix seat' });
-  try {
-    return await work({
+  return withDatabase(context, 'seat', (database, target) =>
+    work({
       database,
       livekit: target.livekit === undefined ? null : liveKitAdmin(target.livekit),
       clock: context.clock,
       signal: context.signal,
       actor: `cli:${context.env.USER ?? context.env.LOGNAME ?? context.env.USERNAME ?? 'unknown'}`,
-    });
-  } finally {
-    await database.end();
-  }
+    }),
+  );
 }
 
 export function optionText(input: CommandInput, name: string): string | undefined {

@@ -1,11 +1,11 @@
 import { z } from 'zod';
 
-export const userSchema = z.object({
+const userSchema = z.object({
   id: z.string(),
   username: z.string(),
   displayName: z.string().nullable(),
 });
-export const streamSchema = z.object({ id: z.string(), title: z.string().nullable(), status: z.string() });
+const streamSchema = z.object({ id: z.string(), title: z.string().nullable(), status: z.string() });
 
 /** A seat, or a ban of somebody who never had one (`state` null). Times are ISO 8601. */
 export const seatSchema = z.object({

@@ -8,7 +8,8 @@ import type { ReadmissionFindings } from './readmission.ts';
 export const seatIds = { ejection: 'seat.ejection', readmission: 'seat.readmission' } as const;
 export const seatTitles = { ejection: 'Seat Ejection', readmission: 'Seat Readmission' } as const;
 
-const catalogue: MetricCatalogue = {
+/** What thresholds may be set on. */
+export const seatMetrics: MetricCatalogue = {
   seat_ejection: 'trend',
   seat_missed: 'counter',
   seat_doors_open: 'gauge',
@@ -24,7 +25,7 @@ export function ejectionMeasurement(found: EjectionFindings, asked: readonly str
     countMetric('seat_missed', missed, found.revoked, 0),
   ];
   const thresholds = judgeThresholds(
-    readThresholds(catalogue, ['seat_missed: count==0'], asked),
+    readThresholds(seatMetrics, ['seat_missed: count==0'], asked),
     metrics,
     (name) => ejectionMetrics.has(name),
   );
@@ -80,7 +81,7 @@ export function readmissionMeasurement(
     countMetric('seat_tokens_for_banned', found.tokensForBanned, endpointSamples, 0),
   ];
   const thresholds = judgeThresholds(
-    readThresholds(catalogue, ['seat_tokens_for_banned: count==0'], asked),
+    readThresholds(seatMetrics, ['seat_tokens_for_banned: count==0'], asked),
     metrics,
     (name) => !ejectionMetrics.has(name),
   );
@@ -91,9 +92,9 @@ export function readmissionMeasurement(
     title: seatTitles.readmission,
     status: complete ? 'measured' : found.victims === 0 ? 'no_data' : 'inconclusive',
     value: found.victims === 0 ? null : open,
-    unit: 'doors open',
+    unit: 'doors',
     bounds: null,
-    samples: found.doors.reduce((sum, { attempts }) => sum + attempts, 0),
+    samples: tried,
     latencyMs: null,
     theoretical: { value: 0, unit: 'doors open', source: 'with a gate in front of LiveKit (livekit.md §2)' },
     bottleneck: {
@@ -108,6 +109,7 @@ export function readmissionMeasurement(
     },
     counts: {
       victims: found.victims,
+      attempts: found.doors.reduce((sum, { attempts }) => sum + attempts, 0),
       doors: tried,
       open,
       shut,

@@ -5,10 +5,10 @@ import type { ProbeContext } from '../probe.ts';
 import { type DoorAttempt, type DoorName, doorNames, doorTitles, tryDoor } from './doors.ts';
 import { askForToken, awaitEjection, harvestRefreshToken, type Stage, seatVictims } from './victims.ts';
 
-export type DoorToken = 'original' | 'refreshed' | 'new';
+type DoorToken = 'original' | 'refreshed' | 'new';
 
 /** One way back in, tried by every victim. */
-export interface DoorFinding {
+interface DoorFinding {
   readonly token: DoorToken;
   readonly door: string;
   /**

@@ -3,8 +3,9 @@ import { type Measurement, notRun } from '../../record/measurement.ts';
 import { liveKitAdmin } from '../../target/livekit/admin.ts';
 import type { LoadPlan, ProbeContext, ProbeResult } from '../probe.ts';
 import { missingForCohort, openSeatCohort } from '../seat-cohort.ts';
+import { readThresholds } from '../verdict.ts';
 import { ejectionPlan, measureEjection } from './ejection.ts';
-import { ejectionMeasurement, readmissionMeasurement, seatIds, seatTitles } from './findings.ts';
+import { ejectionMeasurement, readmissionMeasurement, seatIds, seatMetrics, seatTitles } from './findings.ts';
 import { measureReadmission, readmissionUsers } from './readmission.ts';
 import type { Stage } from './victims.ts';
 
@@ -24,6 +25,8 @@ const defaultReadmissionVictims = 3;
  * Something must carry revocations out while it runs (the seat enforcer): the probe only looks.
  */
 export async function runSeatProbe(context: ProbeContext, plan: SeatPlan): Promise<ProbeResult> {
+  // a threshold that cannot be read is told before anybody is banned
+  readThresholds(seatMetrics, [], plan.thresholds);
   const missing = await missingFor(context);
   if (typeof missing === 'string') return notRunResult(missing);
   const { livekit, tokenEndpoint } = missing;

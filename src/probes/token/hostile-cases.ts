@@ -21,7 +21,7 @@ export interface Scene {
   readonly nowS: number;
 }
 
-export type Group = 'honest' | 'flags' | 'identity' | 'room' | 'ttl' | 'body' | 'seat' | 'caller';
+type Group = 'honest' | 'flags' | 'identity' | 'room' | 'ttl' | 'body' | 'seat' | 'caller';
 
 /** What a token may at most grant. */
 export interface Allowance {

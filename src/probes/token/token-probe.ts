@@ -118,7 +118,7 @@ function hygieneMeasurement(rows: readonly CaseRow[]): Measurement {
     title,
     status,
     value: judged === 0 ? null : held.length,
-    unit: 'cases held',
+    unit: 'cases',
     bounds: null,
     samples: judged,
     latencyMs: null,

@@ -2,7 +2,7 @@ import { messageOf, TrollfixError } from '../../kernel/errors.ts';
 import { redact } from '../../kernel/redact.ts';
 
 /** What a failed call to LiveKit means for whoever made it. */
-export type LiveKitFailureKind =
+type LiveKitFailureKind =
   /** No connection: refused, reset, unknown host. Try again. */
   | 'unreachable'
   /** Connected, but no answer in time: frozen or a black hole. Try again. */

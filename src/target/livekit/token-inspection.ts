@@ -2,9 +2,9 @@ import { decodeJwt, decodeProtectedHeader, errors, jwtVerify } from 'jose';
 import { TrollfixError } from '../../kernel/errors.ts';
 import type { Secret } from '../../kernel/redact.ts';
 
-export type FindingLevel = 'danger' | 'warning' | 'note';
+type FindingLevel = 'danger' | 'warning' | 'note';
 
-export interface TokenFinding {
+interface TokenFinding {
   readonly level: FindingLevel;
   /** A stable name of what was found. */
   readonly rule: string;
@@ -31,7 +31,7 @@ export interface TokenInspection {
 }
 
 /** LiveKit takes exp and nbf this much too late or too early (measured: 59 s yes, 64 s no). */
-export const leewaySeconds = 60;
+const leewaySeconds = 60;
 
 /** Longer than this and a leaked, unused token is worth stealing: the policy gives 60 s. */
 const longLifeSeconds = 600;

@@ -71,6 +71,7 @@ describe('the seat probe', () => {
     expect(readmission).toMatchObject({
       status: 'measured',
       value: 8,
+      samples: 11,
       counts: { doors: 11, open: 8, shut: 3, unknown: 0, victims: 3, violations: 0 },
       thresholds: [{ metric: 'seat_tokens_for_banned', observed: 0, samples: 3, ok: true }],
       details: { verdict: 'WINDOW' },
@@ -124,5 +125,14 @@ describe('the seat probe', () => {
     const livekit = { ...stage.livekit.livekit, url: 'ws://127.0.0.1:9' };
     const { measurements } = await runSeatProbe(stage.probeContext({ livekit }), plan);
     expect(measurements.map(({ status }) => status)).toEqual(['not_run', 'not_run']);
+  });
+
+  it('a threshold that cannot be read is told before anybody is banned', async () => {
+    const context = stage.probeContext();
+    const thresholds = ['seat_ejection: p(99)<250', 'seat_ejektion: p(99)<1'];
+    await expect(runSeatProbe(context, { ...plan, thresholds })).rejects.toMatchObject({
+      code: 'TF-LOAD-003',
+    });
+    expect(context.rows).toEqual([]);
   });
 });
