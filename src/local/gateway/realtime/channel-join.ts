@@ -50,7 +50,7 @@ async function admit(connection: Connection, message: ClientMessage, config: Joi
   if (message.topic === 'realtime:') {
     throw new JoinRefusal('TopicNameRequired: You must provide a topic name');
   }
-  if (!connection.isUser && quota.connectionsExceeded(core.users())) {
+  if (!connection.isUser && quota.connectionsExceeded(core.gauges.users)) {
     throw new JoinRefusal('ConnectionRateLimitReached: Too many connected users');
   }
   if (quota.joinsExceeded) {
@@ -138,7 +138,7 @@ function open(
   if (connection.closed) return; // it went while the policies were asked
   channel.replayedIds = new Set(replayed.map((message) => message.id));
   connection.channels.set(channel.wireTopic, channel);
-  connection.isUser = true;
+  connection.becomeUser();
   core.counters.joinsAccepted++;
   channel.open();
   const postgresChanges = config.postgresChanges.map((params) => ({ ...params, id: changeIdOf(params) }));

@@ -32,14 +32,13 @@ export class Connection {
   readonly token: VerifiedToken;
   readonly headers: Readonly<Record<string, string>>;
   readonly channels = new Map<string, Channel>();
-  /** Set by the first accepted join: from then on the socket counts as a user. */
-  isUser = false;
   lastHeardMs = performance.now();
   readonly #ws: WebSocket;
   readonly #out: OutboxSocket;
   readonly #onClosed: (connection: Connection) => void;
   #waiting: Array<{ data: Buffer; isBinary: boolean }> = [];
   #busy = false;
+  #isUser = false;
   #closing = false;
 
   constructor(
@@ -81,6 +80,16 @@ export class Connection {
 
   send(frame: Buffer): void {
     this.#out.send(frame);
+  }
+
+  get isUser(): boolean {
+    return this.#isUser;
+  }
+
+  /** With its first accepted join a socket counts as a user, until it closes. */
+  becomeUser(): void {
+    if (!this.#isUser) this.core.gauges.users++;
+    this.#isUser = true;
   }
 
   forget(channel: Channel): void {
@@ -189,6 +198,7 @@ export class Connection {
     this.#closing = true;
     this.#waiting = [];
     for (const channel of [...this.channels.values()]) channel.close(null);
+    if (this.#isUser) this.core.gauges.users--;
     this.#onClosed(this);
   }
 }

@@ -50,8 +50,8 @@ export interface RealtimeCore {
   readonly changes: ChangeSubscriptions;
   readonly outbox: Outbox;
   readonly counters: RealtimeCounters;
-  /** Sockets that have joined at least one channel: what the connection limit counts. */
-  users(): number;
+  /** `users`: open sockets that have joined at least one channel, which is what the connection limit counts. */
+  readonly gauges: { users: number };
   /** Whether the replication stream flows. */
   replicationReady(): boolean;
 }

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import pg from 'pg';
 import { WebSocketServer } from 'ws';
 import { messageOf } from '../../../kernel/errors.ts';
+import type { Logger } from '../../../kernel/log.ts';
 import type { GatewayContext } from '../context.ts';
 import { type ChangeCounters, ChangeDelivery } from './changes/change-delivery.ts';
 import { ChangeSubscriptions } from './changes/change-subscriptions.ts';
@@ -39,6 +40,7 @@ export interface Realtime {
   /** true: the request is Realtime's and gets answered. */
   handleHttp(req: IncomingMessage, res: ServerResponse): boolean;
   stats(): RealtimeStats;
+  /** Closes every socket with 1001; idempotent. */
   stop(): Promise<void>;
 }
 
@@ -65,6 +67,7 @@ export function createRealtime(context: GatewayContext, options: RealtimeOptions
 class RealtimeServer implements Realtime {
   readonly #core: RealtimeCore;
   readonly #pool: pg.Pool;
+  readonly #deliveryPool: pg.Pool;
   readonly #delivery: ChangeDelivery;
   readonly #stream: ReplicationStream;
   readonly #sweeper: Sweeper;
@@ -74,20 +77,13 @@ class RealtimeServer implements Realtime {
     perMessageDeflate: false,
     maxPayload: frameBytesMax,
   });
-  #stopping = false;
+  #stopped: Promise<void> | undefined;
 
   constructor(context: GatewayContext, visibilityWaitMs: number) {
     const { log } = context;
-    this.#pool = new pg.Pool({
-      connectionString: context.adminUrl,
-      application_name: 'trollfix realtime',
-      max: poolMax,
-      connectionTimeoutMillis: 5_000,
-      statement_timeout: statementMs,
-      query_timeout: statementMs + 1_000,
-    });
-    // an idle connection that the server ends is replaced at the next use
-    this.#pool.on('error', (error) => log.debug('realtime pool', { message: messageOf(error) }));
+    this.#pool = openPool(context.adminUrl, poolMax, log);
+    // of its own: a storm of joins must not hold up the changes
+    this.#deliveryPool = openPool(context.adminUrl, 1, log);
     const quota = new Quota(context.quota);
     const subscriptions = new ChangeSubscriptions(this.#pool, log);
     this.#core = {
@@ -100,10 +96,13 @@ class RealtimeServer implements Realtime {
       changes: subscriptions,
       outbox: new Outbox(),
       counters: zeroCounters(),
-      users: () => this.#users(),
+      gauges: { users: 0 },
       replicationReady: () => this.#stream.isUp,
     };
-    this.#delivery = new ChangeDelivery({ pool: this.#pool, subscriptions, quota, log }, visibilityWaitMs);
+    this.#delivery = new ChangeDelivery(
+      { pool: this.#deliveryPool, subscriptions, quota, log },
+      visibilityWaitMs,
+    );
     this.#stream = this.#createStream(context.adminUrl);
     subscriptions.onWanted = () => {
       this.#stream
@@ -137,13 +136,13 @@ class RealtimeServer implements Realtime {
   handleUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
     const onError = (error: Error) => this.#core.log.debug('upgrade', { message: error.message });
     socket.on('error', onError);
-    if (this.#stopping) {
+    if (this.#stopped) {
       socket.destroy();
       return;
     }
     checkUpgrade(this.#core, req).then(
       ({ vsn, token }) => {
-        if (socket.destroyed || this.#stopping) {
+        if (socket.destroyed || this.#stopped) {
           socket.destroy();
           return;
         }
@@ -187,7 +186,7 @@ class RealtimeServer implements Realtime {
       ...this.#core.counters,
       ...this.#delivery.counters,
       connections: this.#connections.size,
-      users: this.#users(),
+      users: this.#core.gauges.users,
       channels,
       topics: this.#core.topics.size,
       changeSubscriptions: this.#core.changes.count,
@@ -197,8 +196,12 @@ class RealtimeServer implements Realtime {
     };
   }
 
-  async stop(): Promise<void> {
-    this.#stopping = true;
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
     this.#sweeper.stop();
     this.#core.quota.stop();
     this.#core.changes.stop();
@@ -206,12 +209,21 @@ class RealtimeServer implements Realtime {
     for (const connection of this.#connections) connection.close(1001, 'going away');
     await this.#sweeper.terminateRemaining();
     this.#wss.close();
-    if (!this.#pool.ended) await this.#pool.end();
+    await Promise.all([this.#pool.end(), this.#deliveryPool.end()]);
   }
+}
 
-  #users(): number {
-    let users = 0;
-    for (const connection of this.#connections) if (connection.isUser) users++;
-    return users;
-  }
+function openPool(connectionString: string, max: number, log: Logger): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString,
+    application_name: 'trollfix realtime',
+    max,
+    // includes the wait for a free connection; a client gives up its join after as long
+    connectionTimeoutMillis: 10_000,
+    statement_timeout: statementMs,
+    query_timeout: statementMs + 1_000,
+  });
+  // an idle connection that the server ends is replaced at the next use
+  pool.on('error', (error) => log.debug('realtime pool', { message: messageOf(error) }));
+  return pool;
 }

@@ -26,14 +26,15 @@ const paths = new Set(['/realtime/v1/websocket', '/realtime/v1/websocket/', '/re
 
 /** Checks path, serializer, key and limits, in hosted's order. @throws UpgradeRefusal */
 export async function checkUpgrade(core: RealtimeCore, req: IncomingMessage): Promise<AcceptedUpgrade> {
-  const url = new URL(req.url ?? '/', 'http://gateway');
+  const url = URL.parse(req.url ?? '/', 'http://gateway');
+  if (!url) throw new UpgradeRefusal(400, 'Bad Request');
   if (!paths.has(url.pathname)) throw new UpgradeRefusal(404, 'Not Found');
   const vsn = vsnOf(url.searchParams.get('vsn'));
   const header = req.headers['x-api-key'];
   const apiKey = (typeof header === 'string' ? header : null) ?? url.searchParams.get('apikey');
   try {
     const token = await verifyApiKey(core.auth, apiKey);
-    if (core.quota.connectionsExceeded(core.users())) {
+    if (core.quota.connectionsExceeded(core.gauges.users)) {
       throw new UpgradeRefusal(429, 'Too many connected users');
     }
     if (core.quota.joinsExceeded) throw new UpgradeRefusal(429, 'Too many joins per second');

@@ -379,6 +379,25 @@ describe('a commit that is streamed before it is visible', () => {
   });
 });
 
+test('a publication that is dropped and made again is streamed again', async () => {
+  const watch = async (id: number) => {
+    const listener = await listen(feed());
+    await database.query('insert into public.feed values ($1)', [id]);
+    const [change] = await listener.untilChanges(1);
+    expect(change?.record).toMatchObject({ id });
+  };
+  // as Supabase's own guides do it, in one transaction
+  await database.query(`begin; drop publication supabase_realtime;
+    create publication supabase_realtime for table public.feed, public.notes; commit`);
+  await watch(95);
+  await database.query('drop publication supabase_realtime');
+  await database.query(`insert into public.feed values (96)`); // the stream breaks here
+  const missing = await listen(feed(), { expect: 'error' });
+  expect(missing.socket.systems('changes')[0]).toContain('Please check Realtime is enabled');
+  await database.query('create publication supabase_realtime for table public.feed, public.notes');
+  await watch(97);
+});
+
 test('a restart of PostgreSQL: the stream comes back and subscribers are told', async () => {
   const listener = await listen(feed());
   await postgres.service.restart(AbortSignal.timeout(60_000));

@@ -17,7 +17,9 @@ export const visibleRowsSql = 'select visible, failure from realtime.gateway_vis
  * changes, not cached: a revoke must hold for the next change.
  *
  * `visible_rows_definition` is the statement of gateway_visible_rows: from an array of
- * `[number, key, key…]` the numbers of the rows the current role sees.
+ * `[number, key, key…]` the numbers of the rows the current role sees. The scalar subquery cannot be turned
+ * into a join, so every row is looked up by its key; as a join it scanned small tables whole, policy and all
+ * (170 µs per group instead of 50).
  */
 export const tableFactsSql = `
 with pk as (
@@ -42,7 +44,7 @@ select
     from unnest($2::text[]) r(role) where exists (select from pg_roles p where p.rolname = r.role)) as selectable,
   (select format(
       'select coalesce(array_agg((k.v ->> 0)::int), ''{}'') from jsonb_array_elements($1) k(v) '
-      || 'where exists (select from %I.%I t where %s)',
+      || 'where (select true from %I.%I t where %s)',
       n.nspname, c.relname,
       string_agg(format('t.%I = (k.v ->> %s)::%s', pk.attname, pk.position, pk.type), ' and ' order by pk.position))
     from pk) as visible_rows_definition

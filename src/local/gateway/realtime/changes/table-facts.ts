@@ -37,7 +37,11 @@ export async function readTableFacts(
   oid: number,
   roles: readonly string[],
 ): Promise<TableFacts | null> {
-  const result = await client.query<FactsRow>(tableFactsSql, [oid, roles]);
+  const result = await client.query<FactsRow>({
+    name: 'gw_table_facts', // planning it costs more than running it
+    text: tableFactsSql,
+    values: [oid, roles],
+  });
   const row = result.rows[0];
   if (!row) return null;
   return {

@@ -21,7 +21,7 @@ export async function waitUntilVisible(
   const deadlineMs = performance.now() + maxMs;
   let pending = [...xids];
   while (true) {
-    const result = await pool.query<{ snapshot: string }>(snapshotSql);
+    const result = await pool.query<{ snapshot: string }>({ name: 'gw_snapshot', text: snapshotSql });
     const snapshot = new Snapshot(result.rows[0]?.snapshot ?? '');
     pending = pending.filter((xid) => !snapshot.sees(xid));
     if (pending.length === 0) return true;
