@@ -52,7 +52,8 @@ export class Provisioned implements AsyncDisposable {
   ) {
     const client = await this.requests.connect();
     try {
-      await client.query('begin');
+      // a request that something blocks fails the test instead of hanging it
+      await client.query("begin; set local lock_timeout = '2s'");
       await client.query("select set_config('role', $1, true), set_config('request.jwt.claims', $2, true)", [
         role,
         JSON.stringify({ role, ...(userId === null ? {} : { sub: userId }) }),
