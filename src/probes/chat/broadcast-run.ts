@@ -76,6 +76,8 @@ interface RoomState {
   /** Token and intended time of the message at each place of the window. */
   readonly tokens: Float64Array;
   readonly intendedMs: Float64Array;
+  /** 1 where a member of the room had been cut off before the message was sent: it cannot reach everybody. */
+  readonly partial: Uint8Array;
 }
 
 /** Distinct texts kept of what the server said; the rest is counted under `other`. */
@@ -110,6 +112,7 @@ class BroadcastRun implements RoomListener {
       }),
       tokens: new Float64Array(window),
       intendedMs: new Float64Array(window),
+      partial: new Uint8Array(window),
     }));
   }
 
@@ -119,8 +122,9 @@ class BroadcastRun implements RoomListener {
     const message = Math.floor(index / this.#rooms.length);
     const state = this.#rooms[room]!;
     const sender = message % state.room.members.length;
-    state.deliveries.open(message, sender, sender);
+    const wanted = state.deliveries.open(message, sender, sender);
     const place = message & (state.tokens.length - 1);
+    state.partial[place] = wanted < state.room.members.length - 1 ? 1 : 0;
     state.tokens[place] = token;
     state.intendedMs[place] = intendedMs;
     if (state.room.members[sender]!.send(message, `member-${room}-${sender}`)) return;
@@ -136,7 +140,7 @@ class BroadcastRun implements RoomListener {
     const place = message & (state.tokens.length - 1);
     this.#latency[kind].recordMs(performance.now() - state.intendedMs[place]!);
     if (state.deliveries.missing(message) === 0 && state.deliveries.isAccepted(message)) {
-      this.#settle?.(state.tokens[place]!, 'ok');
+      this.#complete(state, place);
     }
   }
 
@@ -152,7 +156,15 @@ class BroadcastRun implements RoomListener {
       return;
     }
     this.#ackLatency.recordMs(performance.now() - state.intendedMs[place]!);
-    if (state.deliveries.accept(message) === 0) this.#settle?.(state.tokens[place]!, 'ok');
+    if (state.deliveries.accept(message) === 0) this.#complete(state, place);
+  }
+
+  /** Everybody who could get it has it; that is only the whole room when nobody had been cut off. */
+  #complete(state: RoomState, place: number): void {
+    const token = state.tokens[place]!;
+    if (state.partial[place] === 1)
+      this.#settle?.(token, 'rejected', 'a member of the room had been cut off');
+    else this.#settle?.(token, 'ok');
   }
 
   trouble(room: number, receiver: number, message: string): void {

@@ -80,6 +80,9 @@ export async function openOfficialMember(options: MemberOptions): Promise<ChatMe
   channel.on('broadcast', { event: chatEvent }, ({ payload }: { payload?: { id?: unknown } }) => {
     options.onDelivery(messageOfId(payload?.id, tag, room));
   });
+  channel.on('system', {}, (message: { status?: string; message?: string }) => {
+    if (message.status === 'error') options.onTrouble(message.message ?? 'system error');
+  });
   try {
     await subscribed(channel, client, topic, (status) => {
       isJoined = status === 'SUBSCRIBED';

@@ -1,6 +1,6 @@
 import type { Metric, MetricCatalogue } from '../../engine/thresholds.ts';
 import { countMetric } from '../verdict.ts';
-import type { BroadcastResult } from './broadcast-run.ts';
+import { type BroadcastResult, rateLimitEvidence } from './broadcast-run.ts';
 import type { DatabaseRunResult } from './database-run.ts';
 
 /** What thresholds of a chat run may name. Tags: `transport` broadcast|database, `client` raw|official on `chat_rtt`. */
@@ -17,6 +17,8 @@ export const chatMetrics = {
   /** Messages that supabase-js got in full and the raw sockets did not, or the other way round. */
   chat_disagreement: 'counter',
   chat_rejected: 'counter',
+  /** Members whose channel or socket ended without a word about rates. */
+  chat_cut_off: 'counter',
   /** Share of offered messages confirmed at every receiver. */
   chat_confirmed: 'rate',
 } as const satisfies MetricCatalogue;
@@ -28,6 +30,7 @@ export const chatInvariants = [
   'chat_reordered: count==0',
   'chat_unexpected: count==0',
   'chat_disagreement: count==0',
+  'chat_cut_off: count==0',
 ] as const;
 
 export function metricsOf(broadcast: BroadcastResult, database: DatabaseRunResult | undefined): Metric[] {
@@ -36,6 +39,7 @@ export function metricsOf(broadcast: BroadcastResult, database: DatabaseRunResul
     trend('chat_rtt', { transport: 'broadcast', client: 'raw' }, broadcast.latency.raw),
     trend('chat_rtt', { transport: 'broadcast', client: 'official' }, broadcast.latency.official),
     trend('chat_ack', { transport: 'broadcast' }, broadcast.ackLatency),
+    countMetric('chat_cut_off', cutOff(broadcast), broadcast.receivers, broadcast.load.elapsedMs),
   ];
   if (!database) return metrics;
   return [
@@ -44,6 +48,11 @@ export function metricsOf(broadcast: BroadcastResult, database: DatabaseRunResul
     trend('chat_rtt', { transport: 'database' }, database.latency),
     trend('chat_ack', { transport: 'database' }, database.writeLatency),
   ];
+}
+
+/** Under a quota the server ends channels, and says so first: that is the limit, not a fault. */
+function cutOff({ receiversCut, troubles }: BroadcastResult): number {
+  return rateLimitEvidence(troubles).length > 0 ? 0 : receiversCut;
 }
 
 function trend(name: string, tags: Record<string, string>, histogram: BroadcastResult['ackLatency']): Metric {

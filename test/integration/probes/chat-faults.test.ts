@@ -105,6 +105,24 @@ test('refused messages are rejected, not lost', async () => {
   expect(failedInvariants(throughput)).toEqual([]);
 });
 
+test.each([
+  ['Too many messages per second', 'rate_limit', []],
+  ['', 'unknown', ['chat_cut_off']],
+])(
+  'a member cut off with "%s": nothing is called lost, and nothing confirmed that did not reach all',
+  async (reason, kind, failed) => {
+    relay = await startFaultyRelay(() => 'deliver', undefined, { message: 50, receiver: 4, reason });
+    const { measurements } = await runChatProbe(probeContext(bareTarget(relay.url)), plan);
+    const throughput = measurements[0]!;
+    // the first fifty reached all; the message it was cut at was meant for it and is in doubt; no later one can
+    expect(throughput.counts).toMatchObject({ ok: 50, lost: 0, offered: 100 });
+    expect(throughput.counts.unknown).toBeGreaterThanOrEqual(1);
+    expect(throughput.details.receiversCut).toBe(1);
+    if (throughput.generator?.healthy) expect(throughput.bottleneck.kind).toBe(kind);
+    expect(failedInvariants(throughput)).toEqual(failed);
+  },
+);
+
 test('a threshold of the plan is judged, and one that names nothing is refused before anything starts', async () => {
   relay = await startFaultyRelay(() => 'deliver');
   const ctx = probeContext(bareTarget(relay.url));

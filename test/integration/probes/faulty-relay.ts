@@ -30,10 +30,12 @@ export interface FaultyRelay {
  * A Realtime server of broadcasts only that breaks deliveries as told: it speaks serializer 2.0.0 well enough for
  * supabase-js and raw sockets, and knows exactly what it has broken.
  * @param refuse gives a reason to answer a push with an error instead of delivering it
+ * @param closeAt ends one receiver's channel just before that message, with or without a reason
  */
 export async function startFaultyRelay(
   fault: RelayFault,
   refuse: (message: number) => string | undefined = () => undefined,
+  closeAt: { message: number; receiver: number; reason: string } | undefined = undefined,
 ): Promise<FaultyRelay> {
   const rooms = new Map<string, Joined[]>();
   const planted = { dropped: 0, duplicated: 0, held: 0 };
@@ -69,9 +71,26 @@ export async function startFaultyRelay(
     reply(socket, frame.joinRef, frame.ref, frame.topic, payload);
     if (reason) return;
     const delivery = encodeBroadcastDelivery(frame.topic, frame.event, Buffer.from(frame.body));
+    if (closeAt?.message === message) closeChannel(frame.topic, closeAt);
     for (const member of rooms.get(frame.topic) ?? []) {
       if (member.socket !== socket) deliver(member, delivery, fault(message, member.receiver));
     }
+  }
+
+  function closeChannel(topic: string, { receiver, reason }: { receiver: number; reason: string }): void {
+    const members = rooms.get(topic) ?? [];
+    const member = members.find((joined) => joined.receiver === receiver);
+    if (!member) return;
+    rooms.set(
+      topic,
+      members.filter((joined) => joined !== member),
+    );
+    const { socket, joinRef } = member;
+    if (reason !== '') {
+      const payload = { extension: 'system', status: 'error', message: reason };
+      socket.send(encodeText({ joinRef, ref: null, topic, event: 'system', payload }));
+    }
+    socket.send(encodeText({ joinRef, ref: joinRef, topic, event: 'phx_close', payload: {} }));
   }
 
   function deliver(member: Joined, delivery: Buffer, what: ReturnType<RelayFault>): void {
