@@ -1,4 +1,5 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --
+// The `--` above: without it Node takes `--env-file` of our command line for its own and stops when it cannot read it.
 // Launcher only: the version check must parse and run on any Node, so nothing is imported statically.
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < 22 || (major === 22 && minor < 19)) {
