@@ -7,6 +7,7 @@ import { constantArrivals } from '../../../src/engine/constant-arrivals.ts';
 import type { IntervalRow } from '../../../src/engine/load-result.ts';
 import { type Operation, runOpenLoop } from '../../../src/engine/open-loop.ts';
 import { promiseOperation } from '../../../src/engine/promise-operation.ts';
+import { rampArrivals } from '../../../src/engine/ramp-arrivals.ts';
 
 const releases: Array<() => Promise<unknown>> = [];
 afterEach(async () => {
@@ -150,6 +151,22 @@ test('with no room for more waiting operations arrivals are held back, said so, 
   expect(unsent).toBeGreaterThan(0);
   expect(result.generator.healthy).toBe(false);
   expect(result.generator.reasons?.join()).toContain('held back');
+});
+
+test('the ramp is in every count, and the rates are those of the steady part after it', async () => {
+  const result = await runOpenLoop({
+    arrivals: rampArrivals({ fromPerS: 0, toPerS: 200, rampMs: 500 }),
+    durationMs: 1000,
+    warmupMs: 500,
+    // what comes in the ramp is refused: it must not show in the steady rate
+    operation: (token, index, _intendedMs, settle) => settle(token, index < 50 ? 'rejected' : 'ok'),
+    timeoutMs: 1000,
+    signal: forever(),
+  });
+  expect(result.counts).toMatchObject({ offered: 150, ok: 100, rejected: 50 });
+  expect(result.offeredPerS).toBeCloseTo(200, 5);
+  expect(result.achievedPerS).toBeGreaterThan(150);
+  expect(result.achievedPerS).toBeLessThanOrEqual(200);
 });
 
 test('two shares of one schedule add up to the whole', async () => {

@@ -1,11 +1,14 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runChatProbe } from '../../../src/probes/chat/chat-probe.ts';
+import { createFixture } from '../../../src/probes/fixture.ts';
 import { runGiftProbe } from '../../../src/probes/gift/gift-probe.ts';
 import { runHlsProbe } from '../../../src/probes/hls/hls-probe.ts';
 import { runLeaderboardProbe } from '../../../src/probes/leaderboard/leaderboard-probe.ts';
 import { type Measurement, measurementSchema } from '../../../src/record/measurement.ts';
 import { openDatabase } from '../../../src/target/postgres/pool.ts';
+import { RawRealtimeSocket } from '../../../src/target/supabase/raw-realtime.ts';
+import { SupabaseRest } from '../../../src/target/supabase/rest.ts';
 import { startTestStack, type TestStack } from '../harness/stack.ts';
 import { calm, probeContext } from './probe-context.ts';
 
@@ -61,6 +64,42 @@ test('chat: every message reaches every member over broadcast, and every receive
     counts: { offered: 45, ok: 45, delivered: 495, lost: 0, duplicated: 0, reordered: 0, throttled: 0 },
     officialClient: { delivered: 45, lost: 0, disagreements: 0 },
   });
+});
+
+test('without the JWT secret users are signed up, signed in and removed again', async () => {
+  const ctx = context();
+  const target = { ...stack.target, jwtSecret: undefined };
+  const fixture = await createFixture({ ...ctx, target }, { users: 3, streams: 1, balance: 5 });
+  const rest = new SupabaseRest({ supabaseUrl: target.supabaseUrl, apiKey: target.anonKey.reveal() });
+  try {
+    const user = fixture.users[1]!;
+    const args = { p_id: ctx.random.uuid(), p_stream_id: fixture.streamIds[0], p_body: 'hello' };
+    expect(await rest.rpc('send_chat_message', args, user.token)).toMatchObject({ user_id: user.id });
+    await expect(rest.rpc('send_chat_message', args)).rejects.toMatchObject({ code: 'TF-SUP-002' });
+  } finally {
+    await fixture.release();
+    await rest.close();
+  }
+  const { rows } = await database.query('select count(*)::int as left from auth.users');
+  expect(rows).toEqual([{ left: 0 }]);
+});
+
+test('a key that is refused, a join that is refused and a server that is not there have their own errors', async () => {
+  const { supabaseUrl, anonKey } = stack.target;
+  const { signal } = new AbortController();
+  const open = (url: string, apiKey: string) => RawRealtimeSocket.open({ supabaseUrl: url, apiKey, signal });
+  await expect(open(supabaseUrl, 'no-such-key')).rejects.toMatchObject({ code: 'TF-SUP-002' });
+  await expect(open('http://127.0.0.1:9', anonKey.reveal())).rejects.toMatchObject({ code: 'TF-SUP-001' });
+  const socket = await open(supabaseUrl, anonKey.reveal());
+  try {
+    const refused = socket.join('chat:00000000-0000-4000-8000-000000000000', { isPrivate: true, ack: true });
+    await expect(refused).rejects.toMatchObject({
+      code: 'TF-SUP-003',
+      details: { refusal: 'authorization' },
+    });
+  } finally {
+    await socket.close();
+  }
 });
 
 test('gift: what was acknowledged is in the ledger once, settled or failed once, and the money adds up', async () => {
