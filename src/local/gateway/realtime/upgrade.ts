@@ -12,7 +12,7 @@ export interface AcceptedUpgrade {
 }
 
 /** Why a connect is refused: an HTTP answer instead of the upgrade. */
-export class UpgradeRefusal extends Error {
+class UpgradeRefusal extends Error {
   override readonly name = 'UpgradeRefusal';
   readonly status: number;
 

@@ -145,6 +145,16 @@ describe('row security', () => {
     expect(byBody.changes()).toEqual([]);
   });
 
+  test('DELETE with the whole old row in the stream still shows only the key', async () => {
+    const listener = await listen(notes({ event: 'DELETE' }), { token: await mintUser(bob) });
+    await insertNote(alice, 'private words');
+    await database.query('alter table public.notes replica identity full');
+    await database.query(`delete from public.notes where body = 'private words'`);
+    await database.query('alter table public.notes replica identity default');
+    const [change] = await listener.untilChanges(1);
+    expect(Object.keys(change?.old_record as object)).toEqual(['id']);
+  });
+
   test('rights are checked once per distinct claims, not per subscriber', async () => {
     const token = await mintUser(alice);
     const before = server.realtime.stats().rowSecurityChecks;

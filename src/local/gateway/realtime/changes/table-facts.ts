@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { tableFactsSql } from './changes.sql.ts';
 import { type JsonType, valueKind } from './record-json.ts';
 
-export interface ColumnFacts {
+interface ColumnFacts {
   readonly name: string;
   /** pg_type.typname: `int8`, `_text`, … */
   readonly type: string;
