@@ -70,7 +70,8 @@ export class SchemaCache {
     } catch {
       this.#stale = true;
     }
-    if (this.#stale || !this.#catalogue) return this.#loadOrRefuse();
+    // a reading that is under way has the news that `#stale` no longer tells of
+    if (this.#stale || this.#loading || !this.#catalogue) return this.#loadOrRefuse();
     return this.#catalogue;
   }
 
