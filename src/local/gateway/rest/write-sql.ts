@@ -24,21 +24,14 @@ export function writeStatement(
   const params = new Params();
   const write = writeSql(request, table, params);
   if (request.preferences.return === 'headers-only') {
-    const key = table.primaryKey.map(quoteName).join(', ') || '1 AS pgrst_written';
-    const source = `${write} RETURNING ${key}`;
-    return {
-      text: finalSql(source, wholeSource, 'NULL::text', 'list'),
-      values: params.values,
-    };
+    const source = returning(write, table, table.primaryKey.map(quoteName).join(', ') || nothing);
+    return { text: finalSql(source, wholeSource, 'NULL::text', 'list'), values: params.values };
   }
   if (form === 'none') {
-    const source = `${write} RETURNING 1 AS pgrst_written`;
-    return {
-      text: finalSql(source, wholeSource, 'NULL::text', 'none'),
-      values: params.values,
-    };
+    const source = returning(write, table, nothing);
+    return { text: finalSql(source, wholeSource, 'NULL::text', 'none'), values: params.values };
   }
-  const source = `${write} RETURNING ${returningList(request, table, catalogue)}`;
+  const source = returning(write, table, returningList(request, table, catalogue));
   const shown = {
     ...tableSource(table),
     from: 'pgrst_source',
@@ -49,34 +42,46 @@ export function writeStatement(
   return { text: finalSql(source, shape, 'NULL::text', form), values: params.values };
 }
 
-function writeSql(request: ApiRequest, table: Table, params: Params): string {
+/** A column for rows that only count: returning it takes no privilege to read. */
+const nothing = '1 AS pgrst_written';
+
+/** @param write undefined for a request that writes nothing: an empty list, an update to `{}` */
+function returning(write: string | undefined, table: Table, list: string): string {
+  if (write !== undefined) return `${write} RETURNING ${list}`;
+  return `SELECT ${list}${list === nothing ? '' : ` FROM ${quoteTable(table)}`} WHERE false`;
+}
+
+function writeSql(request: ApiRequest, table: Table, params: Params): string | undefined {
   if (request.method === 'POST') return insertSql(request, table, params);
-  const where = whereSql(request, table, params);
-  if (request.method === 'DELETE') return `DELETE FROM ${quoteTable(table)}${where}`;
-  return updateSql(request, table, params, where);
+  refuseUnfiltered(request);
+  if (request.method === 'PATCH') return updateSql(request, table, params);
+  return `DELETE FROM ${quoteTable(table)}${whereSql(request, table, params)}`;
 }
 
 /** Hosted loads pg-safeupdate for API requests: a write to all rows must say so with a filter. */
+function refuseUnfiltered(request: ApiRequest): void {
+  if ((request.query.nodes.get('') ?? emptyClauses()).where.length > 0) return;
+  const verb = request.method === 'PATCH' ? 'UPDATE' : 'DELETE';
+  throw new RestError(400, '21000', `${verb} requires a WHERE clause`);
+}
+
 function whereSql(request: ApiRequest, table: Table, params: Params): string {
-  const conditions = (request.query.nodes.get('') ?? emptyClauses()).where;
-  if (conditions.length === 0) {
-    const verb = request.method === 'PATCH' ? 'UPDATE' : 'DELETE';
-    throw new RestError(400, '21000', `${verb} requires a WHERE clause`);
-  }
   const source = tableSource(table);
-  return ` WHERE ${conditions.map((condition) => conditionSql(condition, source, params)).join(' AND ')}`;
+  const { where } = request.query.nodes.get('') ?? emptyClauses();
+  return ` WHERE ${where.map((condition) => conditionSql(condition, source, params)).join(' AND ')}`;
 }
 
 /** What RETURNING must give for the select list, its embeds and its order. */
 function returningList(request: ApiRequest, table: Table, catalogue: Catalogue): string {
   const names = new Set<string>();
   for (const item of request.query.select) {
-    if (item.kind === 'all') return '*';
+    if (item.kind === 'all') return `${quoteTable(table)}.*`;
     for (const name of columnsOf(item, table, catalogue)) names.add(name);
   }
   for (const { field } of request.query.nodes.get('')?.order ?? []) names.add(field.name);
   const known = [...names].filter((name) => table.columns.has(name));
-  return known.map(quoteName).join(', ') || '1 AS pgrst_written';
+  // qualified, because an update has the columns of the body beside the table's
+  return known.map((name) => `${quoteTable(table)}.${quoteName(name)}`).join(', ') || nothing;
 }
 
 function columnsOf(
@@ -146,15 +151,14 @@ function columnOf(table: Table, name: string): TableColumn {
   );
 }
 
-function insertSql(request: ApiRequest, table: Table, params: Params): string {
+function insertSql(request: ApiRequest, table: Table, params: Params): string | undefined {
   const payload = payloadOf(request, table, false);
   const target = quoteTable(table);
   const conflict = conflictSql(request, table, payload);
   if (payload.columns.length === 0) {
     if (payload.rows === 1) return `INSERT INTO ${target} DEFAULT VALUES${conflict}`;
     if (payload.rows > 1) throw badBody('Several rows without any column cannot be inserted at once');
-    // an empty list writes nothing
-    return `INSERT INTO ${target} SELECT * FROM ${target} WHERE false`;
+    return undefined;
   }
   const names = payload.columns.map(({ name }) => quoteName(name)).join(', ');
   const json = `${params.add(payload.json)}::json`;
@@ -195,20 +199,10 @@ function conflictSql(request: ApiRequest, table: Table, payload: Payload): strin
   return `${target} DO UPDATE SET ${sets.join(', ')}`;
 }
 
-function updateSql(request: ApiRequest, table: Table, params: Params, where: string): string {
+function updateSql(request: ApiRequest, table: Table, params: Params): string | undefined {
   const payload = payloadOf(request, table, true);
-  const target = quoteTable(table);
-  // an empty object changes nothing and returns nothing
-  if (payload.columns.length === 0) {
-    return `UPDATE ${target} SET ${selfAssignment(table)} WHERE false AND (${where.replace(/^ WHERE /, '')})`;
-  }
+  if (payload.columns.length === 0) return undefined;
   const sets = payload.columns.map(({ name }) => `${quoteName(name)} = pgrst_body.${quoteName(name)}`);
   const body = `json_to_recordset(${params.add(payload.json)}::json) AS pgrst_body (${recordSql(payload.columns)})`;
-  return `UPDATE ${target} SET ${sets.join(', ')} FROM ${body}${where}`;
-}
-
-function selfAssignment(table: Table): string {
-  const column = [...table.columns.values()].find(({ generated }) => !generated);
-  if (!column) throw badBody(`Table '${table.name}' has no column that can be updated`);
-  return `${quoteName(column.name)} = ${quoteTable(table)}.${quoteName(column.name)}`;
+  return `UPDATE ${quoteTable(table)} SET ${sets.join(', ')} FROM ${body}${whereSql(request, table, params)}`;
 }

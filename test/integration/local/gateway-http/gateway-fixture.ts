@@ -26,9 +26,7 @@ export interface GatewayFixture {
 }
 
 /** A real PostgreSQL and the gateway on it, in this process. */
-export async function startGatewayFixture(
-  options: { livekit?: boolean } = {},
-): Promise<GatewayFixture> {
+export async function startGatewayFixture(options: { livekit?: boolean } = {}): Promise<GatewayFixture> {
   const releases = new ReleaseStack(() => {});
   const postgres = releases.use('postgres', await startTestPostgres());
   const jwtSecret = randomBytes(32).toString('hex');
