@@ -1,0 +1,54 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { packageRoot } from '../src/kernel/package-root.ts';
+import type { Figure } from './figure.ts';
+
+// Odd, so that the median is one of them; enough that two disturbed runs do not move it.
+const rounds = 21;
+
+/** How long the CLI takes to answer, against an empty Node script started in turn with it. */
+export async function benchCli(): Promise<Figure[]> {
+  const bin = path.join(packageRoot, 'bin', 'trollfix.js');
+  const lines: Readonly<Record<string, readonly string[]>> = {
+    empty: ['-e', ''],
+    help: ['--', bin, '--help'],
+    commandHelp: ['--', bin, 'load', 'chat', '--help'],
+    usageError: ['--', bin, 'laod'],
+    exitCodes: ['--', bin, 'help', 'exit-codes'],
+  };
+  const timesMs = new Map(Object.keys(lines).map((name) => [name, [] as number[]]));
+  // the first round warms the compile cache and is not counted
+  for (let round = 0; round <= rounds; round++) {
+    for (const [name, argv] of Object.entries(lines)) {
+      const ms = await startMs(argv);
+      if (round > 0) timesMs.get(name)?.push(ms);
+    }
+  }
+  const emptyMs = median(timesMs.get('empty') ?? []);
+  const against = `an empty Node script, ${emptyMs.toFixed(1)} ms`;
+  const ratio = (figure: string, name: string, limit: number): Figure => {
+    const value = median(timesMs.get(name) ?? []) / emptyMs;
+    return { figure, value, unit: 'times', against, goal: `< ${limit}`, ok: value < limit };
+  };
+  return [
+    ratio('trollfix --help', 'help', 2),
+    ratio('trollfix load chat --help', 'commandHelp', 2),
+    // these load commander as well, which alone costs half an empty Node
+    ratio('a mistyped command', 'usageError', 3),
+    ratio('trollfix help exit-codes', 'exitCodes', 3),
+  ];
+}
+
+async function startMs(argv: readonly string[]): Promise<number> {
+  const startedMs = performance.now();
+  const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.resume();
+  child.stderr.resume();
+  await once(child, 'close');
+  return performance.now() - startedMs;
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+}
