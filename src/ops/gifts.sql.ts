@@ -8,7 +8,7 @@ export const recentRunsSql = `
 select id::text, trigger_source, started_at, finished_at, rounds, claimed::text, settled::text, failed::text,
   coins_moved::text, backlog_count::text, extract(epoch from oldest_pending_age)::float8 as oldest_pending_s,
   ingest_per_s, drain_per_s, stop_reason, error
-from public.gift_batch_logs order by id desc limit $1`;
+from public.gift_batch_logs l order by l.id desc limit $1`;
 
 /** Not in a transaction: the procedure commits each round. */
 export const drainSql = 'call public.drain_gift_ledger($1, $2, $3)';

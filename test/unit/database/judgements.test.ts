@@ -1,0 +1,167 @@
+import { describe, expect, it } from 'vitest';
+import { TrollfixError } from '../../../src/kernel/errors.ts';
+import { roleOfKey } from '../../../src/provision/doctor-services.ts';
+import { judgeCron } from '../../../src/provision/doctor-settlement.ts';
+import { compareObjects } from '../../../src/provision/drift.ts';
+import { supabaseFileName } from '../../../src/provision/export-supabase.ts';
+import { readMigrations } from '../../../src/provision/migrations.ts';
+import { type CronJob, judgeJobs } from '../../../src/provision/schedule.ts';
+import { connectionConfig, databaseError } from '../../../src/target/postgres/pool.ts';
+
+const expected = {
+  kind: 'pg_cron',
+  version: '1.6.4',
+  job: 'trollfix-settle',
+  schedule: '10 seconds',
+  command: 'call public.drain_gift_ledger()',
+} as const;
+const job: CronJob = {
+  ...{
+    jobid: '1',
+    jobname: 'trollfix-settle',
+    schedule: '10 seconds',
+    command: 'call public.drain_gift_ledger()',
+    active: true,
+  },
+  ...{ username: 'postgres', database: 'postgres', me: 'postgres', here: 'postgres' },
+};
+
+describe('the settlement job', () => {
+  it('is right when it is exactly what was asked for', () => {
+    expect(judgeJobs(expected, [job])).toEqual([]);
+  });
+
+  it.each([
+    ['six fields', { schedule: '*/10 * * * * *' }, 'the sixth is no seconds'],
+    ['another pace', { schedule: '30 seconds' }, '"30 seconds", expected "10 seconds"'],
+    ['another command', { command: 'select 1' }, 'command is'],
+    ['switched off', { active: false }, 'switched off'],
+    ['another database', { database: 'other' }, 'runs in database other'],
+  ])('is wrong with %s', (_, change, detail) => {
+    expect(judgeJobs(expected, [{ ...job, ...change }])).toEqual([
+      { identity: 'trollfix-settle', detail: expect.stringContaining(detail) },
+    ]);
+  });
+
+  it('is missing when it belongs to another role, and that one settles too', () => {
+    expect(judgeJobs(expected, [{ ...job, username: 'admin' }]).map(({ detail }) => detail)).toEqual([
+      expect.stringContaining('no job of this role'),
+      expect.stringContaining('another job settles too, as admin'),
+    ]);
+    expect(judgeJobs(expected, [])).toHaveLength(1);
+  });
+});
+
+describe('pg_cron', () => {
+  const facts = { launcher: true, max_running_jobs: 5, jobs: 1, history_rows: '1000' };
+  const run = { status: 'succeeded', return_message: null, gap_s: 10 };
+
+  it('is well when its launcher lives and its job keeps to the pace', () => {
+    expect(judgeCron(facts, [run, run], 25).status).toBe('ok');
+  });
+
+  it.each([
+    ['a dead launcher', { ...facts, launcher: false }, [run], 'fail'],
+    ['a failed run', facts, [{ ...run, status: 'failed', return_message: 'ERROR: x' }, run], 'fail'],
+    ['a gap: other jobs starve it', facts, [run, { ...run, gap_s: 40 }], 'warn'],
+    ['a history that nobody cleans', { ...facts, history_rows: '900000' }, [run], 'warn'],
+  ])('is not with %s', (_, these, runs, status) => {
+    expect(judgeCron(these, runs, 25)).toMatchObject({ status });
+  });
+});
+
+describe('databaseError', () => {
+  const failure = (code: string, message = 'x') => Object.assign(new Error(message), { code });
+  it.each([
+    ['ECONNREFUSED', 'TF-DB-001'],
+    ['57P03', 'TF-DB-001'],
+    ['3D000', 'TF-DB-001'],
+    ['28P01', 'TF-DB-002'],
+    ['42P01', 'TF-DB-003'],
+    ['42883', 'TF-DB-003'],
+  ])('%s is %s', (code, expectedCode) => {
+    expect(databaseError(failure(code))).toMatchObject({ code: expectedCode });
+  });
+
+  it('leaves everything else as it is', () => {
+    const bug = failure('23514');
+    expect(databaseError(bug)).toBe(bug);
+    const known = new TrollfixError('TF-GIFT-001', 'x');
+    expect(databaseError(known)).toBe(known);
+    expect(
+      databaseError(new AggregateError([failure('ECONNREFUSED'), failure('ECONNREFUSED')])),
+    ).toMatchObject({ code: 'TF-DB-001' });
+    expect(databaseError(new Error('Connection terminated unexpectedly'))).toMatchObject({
+      code: 'TF-DB-001',
+    });
+  });
+});
+
+describe('connectionConfig', () => {
+  it('encrypts to any host that is not this one, unless the URL says otherwise', () => {
+    expect(connectionConfig('postgres://u:p@db.example.com/postgres').ssl).toEqual({
+      rejectUnauthorized: false,
+    });
+    expect(connectionConfig('postgres://u:p@127.0.0.1:5/postgres').ssl).toBeUndefined();
+    expect(
+      connectionConfig('postgres://u:p@db.example.com/postgres?sslmode=verify-full').ssl,
+    ).toBeUndefined();
+  });
+
+  it('does not repeat a URL it cannot read: a password may be in it', () => {
+    const read = () => connectionConfig('not a url with hunter2');
+    expect(read).toThrow(TrollfixError);
+    expect(read).not.toThrow(/hunter2/);
+  });
+});
+
+describe('migrations', () => {
+  it('are numbered without a gap, and have ordered names in the Supabase CLI’s form', async () => {
+    const names = (await readMigrations()).map(({ name }) => name);
+    expect(names.map((name) => Number(name.slice(0, 6)))).toEqual(names.map((_, i) => i + 1));
+    expect(supabaseFileName('000012_more_things')).toBe('20260101000012_trollfix_more_things.sql');
+    const exported = names.map(supabaseFileName);
+    expect([...exported].sort()).toEqual(exported);
+  });
+});
+
+describe('keys', () => {
+  it('tell their role', () => {
+    const jwt = `x.${Buffer.from('{"role":"service_role"}').toString('base64url')}.y`;
+    expect([jwt, 'sb_publishable_a', 'sb_secret_a', 'x.!!!.y', 'plain', 'x.MQ.y'].map(roleOfKey)).toEqual([
+      'service_role',
+      'anon',
+      'service_role',
+      null,
+      null,
+      null,
+    ]);
+  });
+});
+
+describe('compareObjects', () => {
+  const inventory = (...objects: Array<[string, string, string]>) =>
+    new Map(
+      objects.map(([kind, identity, definition]) => [`${kind} ${identity}`, { kind, identity, definition }]),
+    );
+
+  it('tells what is missing, changed and unexpected, and minds nobody else’s', () => {
+    const registered = inventory(
+      ['table', 'public.a', 'x'],
+      ['function', 'public.f()', 'one\ntwo'],
+      ['policy', 'p on public.a', 'y'],
+    );
+    const present = inventory(
+      ['table', 'public.a', 'x'],
+      ['function', 'public.f()', 'one\nthree'],
+      ['policy', 'q on public.a', 'z'],
+      ['policy', 'r on public.theirs', 'z'],
+      ['table', 'public.theirs', 'z'],
+    );
+    expect(compareObjects(registered, present)).toEqual([
+      { kind: 'function', identity: 'public.f()', problem: 'changed', detail: 'was "two", is "three"' },
+      { kind: 'policy', identity: 'p on public.a', problem: 'missing', detail: 'not there any more' },
+      { kind: 'policy', identity: 'q on public.a', problem: 'unexpected', detail: expect.any(String) },
+    ]);
+  });
+});
