@@ -134,8 +134,8 @@ function missingNeeds(needs: readonly Need[], context: ProbeContext): string | u
   if (needs.includes('database') && database === undefined) {
     return `target ${target.name} has no databaseUrl: set it with \`trollfix init\``;
   }
-  if (needs.includes('userTokens') && target.jwtSecret === undefined) {
-    return `target ${target.name} has no jwtSecret to mint synthetic users with: set it with \`trollfix init\``;
+  if (needs.includes('userTokens') && target.jwtSecret === undefined && target.serviceRoleKey === undefined) {
+    return `target ${target.name} has neither jwtSecret nor serviceRoleKey to make synthetic users with: set one with \`trollfix init\``;
   }
   if (needs.includes('livekit') && (target.livekit === undefined || target.tokenEndpoint === undefined)) {
     return target.kind === 'embedded'

@@ -26,6 +26,12 @@ export interface RunSessionOptions {
 }
 
 /**
+ * One for the lock, four for the experiment that needs most (two drainers, a holder, a reader), the rest for pooled
+ * SQL of probes; far below the 60 direct connections of the smallest hosted database.
+ */
+const connectionsLimit = 20;
+
+/**
  * A run's hold on its target: nobody else may run against it meanwhile, and what the run wrote is removed at the end.
  */
 export class RunSession implements AsyncDisposable {
@@ -48,7 +54,10 @@ export class RunSession implements AsyncDisposable {
   static async open(options: RunSessionOptions): Promise<RunSession> {
     const url = options.target.databaseUrl;
     if (url === undefined) return new RunSession(options, undefined, undefined);
-    const database = openDatabase(url.reveal(), { applicationName: `trollfix run ${options.runId}` });
+    const database = openDatabase(url.reveal(), {
+      applicationName: `trollfix run ${options.runId}`,
+      max: connectionsLimit,
+    });
     try {
       return new RunSession(options, database, await lockTarget(database, options.target.name));
     } catch (error) {

@@ -35,7 +35,7 @@ export const highLoad: Experiment = {
 async function runHighLoad(context: ExperimentContext): Promise<Observation> {
   const { database } = context;
   if (database === undefined) throw new Error('high-load runs with a database');
-  const fixture = await createFixture(context, { users, streams: 1, balance });
+  const fixture = await createFixture(context, { users, streams: 1, balance, signIn: false });
   const since = new Date(context.clock.now());
   const acknowledged = await sendBatches(context, database, fixture, firstGifts);
   const before = await pendingOf(database, context.runId);

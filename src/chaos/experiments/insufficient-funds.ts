@@ -38,10 +38,15 @@ interface Decision {
 async function runInsufficientFunds(context: ExperimentContext): Promise<Observation> {
   const { database } = context;
   if (database === undefined) throw new Error('insufficient-funds runs with a database');
-  const fixture = await createFixture(context, { users: senders + 1, streams: 1, balance: openingBalance });
-  const acknowledged = await sendAll(context, fixture);
-  await settleAll(context, database);
-  return observe(context, database, fixture, acknowledged);
+  const size = { users: senders + 1, streams: 1, balance: openingBalance, signIn: true };
+  const fixture = await createFixture(context, size);
+  try {
+    const acknowledged = await sendAll(context, fixture);
+    await settleAll(context, database);
+    return await observe(context, database, fixture, acknowledged);
+  } finally {
+    await fixture.release();
+  }
 }
 
 async function sendAll(context: ExperimentContext, { users, streamIds }: Fixture): Promise<string[]> {
