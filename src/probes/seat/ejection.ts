@@ -29,7 +29,8 @@ const ejectionDeadlineMs = 5_000;
 
 /** A batch is revoked within this, so that its last victim is far from LiveKit's own 60-s timeout. */
 const batchMs = 20_000;
-const batchLimit = 200;
+/** Joins and removals are told to everybody in the room: with 200 in it this process mostly reads that, and late. */
+const batchLimit = 50;
 
 const burstLimit = 20;
 const bareRemovals = 20;

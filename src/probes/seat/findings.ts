@@ -1,6 +1,7 @@
+import { type GeneratorHealth, generatorLimits } from '../../engine/generator-health.ts';
 import type { LatencyHistogram } from '../../engine/latency-histogram.ts';
 import type { Metric, MetricCatalogue } from '../../engine/thresholds.ts';
-import type { Measurement } from '../../record/measurement.ts';
+import type { Generator, Measurement } from '../../record/measurement.ts';
 import { countMetric, generatorOf, judgeThresholds, readThresholds } from '../verdict.ts';
 import type { EjectionFindings } from './ejection.ts';
 import type { ReadmissionFindings } from './readmission.ts';
@@ -30,8 +31,9 @@ export function ejectionMeasurement(found: EjectionFindings, asked: readonly str
     (name) => ejectionMetrics.has(name),
   );
   const latencyMs = found.latency.summary();
-  const healthy = found.generator?.healthy ?? true;
-  const reason = ejectionReason(found, healthy);
+  const generator = found.generator === null ? null : generatorFor(found.generator);
+  const healthy = generator?.healthy ?? true;
+  const reason = ejectionReason(found, generator);
   return {
     id: seatIds.ejection,
     title: seatTitles.ejection,
@@ -52,7 +54,7 @@ export function ejectionMeasurement(found: EjectionFindings, asked: readonly str
     },
     counts: { revoked: found.revoked, ejected: found.ejected, missed, violations: missed },
     thresholds,
-    generator: found.generator === null ? null : generatorOf(found.generator),
+    generator,
     series: 'seat.ejection.ndjson',
     ...(reason === undefined ? {} : { reason }),
     details: {
@@ -73,7 +75,7 @@ export function readmissionMeasurement(
   const of = (verdict: string) => found.doors.filter((door) => door.verdict === verdict).length;
   const [open, shut, unknown] = [of('open'), of('shut'), of('unknown')];
   const tried = open + shut;
-  const newToken = found.doors.find(({ token }) => token === 'new');
+  const newToken = found.doors.find(({ credential }) => credential === 'new');
   // the token endpoint was only put to the test where it answered
   const endpointSamples = newToken === undefined || newToken.verdict === 'unknown' ? 0 : newToken.attempts;
   const metrics: Metric[] = [
@@ -125,12 +127,31 @@ export function readmissionMeasurement(
   };
 }
 
-function ejectionReason(found: EjectionFindings, healthy: boolean): string | undefined {
+/**
+ * The generator as far as this figure depends on it. It counts from the COMMIT that was really sent, so a start that
+ * was late does not enter it (it does enter `fromIntendedMs`); a busy event loop reads the `leave` late and does.
+ */
+function generatorFor(health: GeneratorHealth): Generator {
+  const { eventLoopDelayMsP99, eventLoopUtilisation, cpuShare } = generatorLimits;
+  const reasons = [
+    health.eventLoopDelayMsP99 > eventLoopDelayMsP99
+      ? `event loop delay p99 ${health.eventLoopDelayMsP99.toFixed(1)} ms > ${eventLoopDelayMsP99} ms`
+      : '',
+    health.eventLoopUtilisation > eventLoopUtilisation
+      ? `event loop busy ${(health.eventLoopUtilisation * 100).toFixed(0)} %`
+      : '',
+    health.cpuShare > cpuShare ? `CPU ${(health.cpuShare * 100).toFixed(0)} % of its cores` : '',
+  ].filter((reason) => reason !== '');
+  return { ...generatorOf(health), healthy: reasons.length === 0, reasons };
+}
+
+function ejectionReason(found: EjectionFindings, generator: Generator | null): string | undefined {
   if (found.ejected === 0) {
     const [why] = Object.keys(found.missed);
     return `nobody was ejected (${why ?? 'nobody was revoked'}): does anything carry revocations out on this target?`;
   }
-  return healthy ? undefined : `the generator was the limit: ${found.generator?.reasons.join('; ')}`;
+  if (generator === null || generator.healthy) return undefined;
+  return `the generator was the limit: ${generator.reasons?.join('; ')}`;
 }
 
 function ms(histogram: LatencyHistogram, percent: number): string {

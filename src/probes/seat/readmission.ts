@@ -5,11 +5,12 @@ import type { ProbeContext } from '../probe.ts';
 import { type DoorAttempt, type DoorName, doorNames, doorTitles, tryDoor } from './doors.ts';
 import { askForToken, awaitEjection, harvestRefreshToken, type Stage, seatVictims } from './victims.ts';
 
-type DoorToken = 'original' | 'refreshed' | 'new';
+/** Which token was shown at the door. Not called `token`: whatever stands under that name is taken for a secret. */
+type Credential = 'original' | 'refreshed' | 'new';
 
 /** One way back in, tried by every victim. */
 interface DoorFinding {
-  readonly token: DoorToken;
+  readonly credential: Credential;
   readonly door: string;
   /**
    * open: at least one victim got in. shut: every one was refused, and somebody with a seat does get in this way.
@@ -87,7 +88,7 @@ export async function measureReadmission(
 }
 
 interface Attempt {
-  readonly token: DoorToken;
+  readonly credential: Credential;
   readonly door: string;
   readonly result: DoorAttempt;
   /** The endpoint handed out a token just now. */
@@ -139,8 +140,8 @@ async function tryAll(
   };
   const record = (attempt: Attempt) => {
     attempts.push(attempt);
-    const { token, door, result } = attempt;
-    context.series('seat.readmission.ndjson', { user: knocker.user.id, token, door, ...result });
+    const { credential, door, result } = attempt;
+    context.series('seat.readmission.ndjson', { user: knocker.user.id, credential, door, ...result });
   };
   // a session can only be resumed until another join takes its place, so that door comes first
   const inOrder = [...doorNames].sort((a, b) => Number(b === 'rtc-resume') - Number(a === 'rtc-resume'));
@@ -150,19 +151,19 @@ async function tryAll(
       const token = tokens[name];
       if (token === null) continue;
       const result = await knock(door, token);
-      record({ token: name, door: doorTitles[door], result, tokenGiven: false });
+      record({ credential: name, door: doorTitles[door], result, tokenGiven: false });
     }
   }
   const answer = await askForToken(context, stage, knocker.user);
   if (answer.token !== null) {
     const result = await knock('rtc', answer.token);
-    record({ token: 'new', door: newTokenDoor, result, tokenGiven: true });
+    record({ credential: 'new', door: newTokenDoor, result, tokenGiven: true });
   } else {
     const refused = answer.status >= 400 && answer.status < 500;
     const said = `endpoint ${answer.status}: ${answer.problem ?? ''}`;
     const verdict = refused ? 'shut' : 'unknown';
     const result = { verdict, said, witnessed: [], refreshTokenHarvested: false } as const;
-    record({ token: 'new', door: newTokenDoor, result, tokenGiven: false });
+    record({ credential: 'new', door: newTokenDoor, result, tokenGiven: false });
   }
   return attempts;
 }
@@ -183,11 +184,11 @@ async function dwell({ clock }: ProbeContext, stage: Stage, knocker: Knocker): P
 }
 
 function doorsOf(attempts: readonly Attempt[], control: readonly Attempt[]): DoorFinding[] {
-  const groups = Map.groupBy(attempts, ({ token, door }) => `${token} ${door}`);
+  const groups = Map.groupBy(attempts, ({ credential, door }) => `${credential} ${door}`);
   return [...groups.values()].flatMap((group) => {
     const [first] = group;
     if (first === undefined) return [];
-    const { token, door } = first;
+    const { credential, door } = first;
     // by door, whatever the token: a session can be resumed once, so only the first token gets to show it
     const tries = control.filter((attempt) => attempt.door === door);
     const holder = tries.find(({ result }) => result.verdict === 'open') ?? tries[0];
@@ -196,7 +197,7 @@ function doorsOf(attempts: readonly Attempt[], control: readonly Attempt[]): Doo
     const isDoor = holder?.result.verdict === 'open';
     return [
       {
-        token,
+        credential,
         door,
         verdict: open > 0 ? 'open' : unknown ? 'unknown' : isDoor ? 'shut' : 'not_a_door',
         attempts: group.length,

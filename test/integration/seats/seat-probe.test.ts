@@ -38,8 +38,8 @@ async function probeWithEnforcer(livekit = stage.livekit.livekit, users = plan.u
 
 /** `original /rtc` → verdict */
 function verdicts(details: Record<string, unknown>): Record<string, string> {
-  const doors = details.doors as Array<{ token: string; door: string; verdict: string }>;
-  return Object.fromEntries(doors.map(({ token, door, verdict }) => [`${token} ${door}`, verdict]));
+  const doors = details.doors as Array<{ credential: string; door: string; verdict: string }>;
+  return Object.fromEntries(doors.map(({ credential, door, verdict }) => [`${credential} ${door}`, verdict]));
 }
 
 describe('the seat probe', () => {
