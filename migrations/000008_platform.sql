@@ -71,7 +71,7 @@ language plpgsql set search_path = ''
 as $$
 begin
   if to_regclass('auth.users') is null or exists (select from pg_trigger
-    where tgrelid = 'auth.users'::regclass and tgname = 'trollfix_create_profile') then
+    where tgrelid = to_regclass('auth.users') and tgname = 'trollfix_create_profile') then
     return false;
   end if;
   execute 'create trigger trollfix_create_profile after insert on auth.users
@@ -124,10 +124,11 @@ begin
     and j.active and j.username = current_user and j.database = current_database())'
   into v_same using v_wanted ->> 'job', v_wanted ->> 'schedule', v_wanted ->> 'command';
   if not v_same then
+    -- taken out first: scheduling over a job that is switched off leaves it so, and alter_job is not everybody's to call
+    execute 'select cron.unschedule(j.jobid) from cron.job j where j.jobname = $1 and j.username = current_user'
+    using v_wanted ->> 'job';
     execute 'select cron.schedule($1, $2, $3)'
     using v_wanted ->> 'job', v_wanted ->> 'schedule', v_wanted ->> 'command';
-    execute 'select cron.alter_job(j.jobid, active := true) from cron.job j
-      where j.jobname = $1 and j.username = current_user and not j.active' using v_wanted ->> 'job';
   end if;
   return v_wanted || jsonb_build_object('changed', not v_same);
 end

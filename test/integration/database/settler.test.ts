@@ -92,8 +92,15 @@ describe('settler', () => {
     );
     await feed(100);
     await expect.poll(pending, { timeout: 10_000 }).toBe(0);
-    expect(worker.status().disconnects).toBeGreaterThan(0);
+    const lost = worker.status().disconnects;
+    expect(lost).toBeGreaterThan(0);
+    db.postgres.service.kill('SIGKILL');
+    await expect.poll(() => worker.status().disconnects).toBeGreaterThan(lost);
+    await db.postgres.service.restart(AbortSignal.timeout(60_000));
+    const before = worker.status().runs;
+    await expect.poll(() => worker.status().runs, { timeout: 10_000 }).toBeGreaterThan(before);
     await worker.stop();
+    expect(await auditLedger(db)).toEqual(clean);
   });
 
   it('keeps trying while nobody answers, and stops all the same', async () => {
