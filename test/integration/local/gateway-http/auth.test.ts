@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type GatewayFixture, startGatewayFixture } from './gateway-fixture.ts';
+import { type GatewayFixture, jsonObject, startGatewayFixture } from './gateway-fixture.ts';
 
 let f: GatewayFixture;
 
@@ -219,7 +219,7 @@ describe('user and logout', () => {
     const user = await f.fetch('/auth/v1/user', {
       headers: { Authorization: `Bearer ${session.access_token}` },
     });
-    expect({ status: user.status, ...(await user.json()) }).toMatchObject({
+    expect({ status: user.status, ...(await jsonObject(user)) }).toMatchObject({
       status: 403,
       error_code: 'session_not_found',
     });
@@ -241,7 +241,7 @@ describe('user and logout', () => {
       });
       return {
         status: response.status,
-        code: (await response.json()).code,
+        code: (await jsonObject(response)).code,
         version: response.headers.get('x-supabase-api-version'),
       };
     };

@@ -9,6 +9,15 @@ import { startTestPostgres, type TestPostgres } from '../../harness/postgres.ts'
 
 export const livekitSecret = 'a livekit secret of at least thirty-two bytes';
 
+/** The JSON object a response carries. @throws when it carries anything else */
+export async function jsonObject(response: Response): Promise<Record<string, unknown>> {
+  const value: unknown = await response.json();
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new Error(`no JSON object: ${JSON.stringify(value)}`);
+  }
+  return { ...value };
+}
+
 export interface GatewayFixture {
   readonly postgres: TestPostgres;
   readonly gateway: Gateway;

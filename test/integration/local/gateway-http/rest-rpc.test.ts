@@ -1,6 +1,6 @@
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type GatewayFixture, startGatewayFixture } from './gateway-fixture.ts';
+import { type GatewayFixture, jsonObject, startGatewayFixture } from './gateway-fixture.ts';
 import { restSchemaSql } from './rest-schema.sql.ts';
 
 let f: GatewayFixture;
@@ -126,14 +126,17 @@ describe('arguments', () => {
     ['SQL in a name', '{"a\\" int) as x, (select 1) as (\\"b":1}', 404, 'PGRST202'],
   ])('%s as body is refused', async (_what, body, status, code) => {
     const response = await post('/rest/v1/rpc/add', body);
-    expect({ status: response.status, code: (await response.json()).code }).toEqual({ status, code });
+    expect({ status: response.status, code: (await jsonObject(response)).code }).toEqual({ status, code });
   });
 
   test('methods other than GET, HEAD and POST are 405', async () => {
     const put = await f.fetch('/rest/v1/rpc/add', { method: 'PUT', body: '{}' });
-    expect({ status: put.status, code: (await put.json()).code }).toEqual({ status: 405, code: 'PGRST101' });
+    expect({ status: put.status, code: (await jsonObject(put)).code }).toEqual({
+      status: 405,
+      code: 'PGRST101',
+    });
     const table = await f.fetch('/rest/v1/books', { method: 'PUT', body: '{}' });
-    expect({ status: table.status, code: (await table.json()).code }).toEqual({
+    expect({ status: table.status, code: (await jsonObject(table)).code }).toEqual({
       status: 405,
       code: 'PGRST117',
     });
@@ -164,7 +167,7 @@ describe('errors raised by functions', () => {
     expect({
       status: response.status,
       pot: response.headers.get('x-pot'),
-      ...(await response.json()),
+      ...(await jsonObject(response)),
     }).toMatchObject({ status: 418, pot: 'tea', code: 'T1', message: 'short and stout' });
   });
 
@@ -235,7 +238,7 @@ describe('the transaction of a request', () => {
       .sign(new TextEncoder().encode(f.jwtSecret));
     const answer = async (bearer: string) => {
       const response = await f.fetch('/rest/v1/books', { headers: { Authorization: `Bearer ${bearer}` } });
-      const { code, message } = await response.json();
+      const { code, message } = await jsonObject(response);
       return { status: response.status, code, message, challenge: response.headers.get('www-authenticate') };
     };
     expect(await answer(expired)).toEqual({

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type GatewayFixture, startGatewayFixture } from './gateway-fixture.ts';
+import { type GatewayFixture, jsonObject, startGatewayFixture } from './gateway-fixture.ts';
 import { restSchemaSql } from './rest-schema.sql.ts';
 
 let f: GatewayFixture;
@@ -136,7 +136,7 @@ describe('insert', () => {
       body,
       headers: { 'Content-Type': 'application/json' },
     });
-    expect({ status: response.status, ...(await response.json()) }).toMatchObject({
+    expect({ status: response.status, ...(await jsonObject(response)) }).toMatchObject({
       status: 400,
       code: 'PGRST102',
       message,
@@ -239,7 +239,7 @@ describe('update and delete', () => {
         body: '{"qty":0}',
         headers: { 'Content-Type': 'application/json' },
       });
-      expect({ status: response.status, ...(await response.json()) }).toMatchObject({
+      expect({ status: response.status, ...(await jsonObject(response)) }).toMatchObject({
         status: 400,
         code: '21000',
       });
@@ -269,14 +269,26 @@ describe('what undoes a write', () => {
         { code: 'x1', note: 'x' },
         { code: 'x2', note: 'x' },
       ]);
-    const refused = await service().from('items').delete().eq('note', 'x').maxAffected(1);
+    const refused = await service()
+      .from('items')
+      .delete()
+      .eq('note', 'x')
+      .setHeader('Prefer', 'handling=strict, max-affected=1');
     expect({ status: refused.status, ...refused.error }).toMatchObject({
       status: 400,
       code: 'PGRST124',
       details: 'The query affects 2 rows',
     });
     expect(await itemCount("note = 'x'")).toBe(2);
-    expect((await service().from('items').delete().eq('note', 'x').maxAffected(2)).status).toBe(204);
+    expect(
+      (
+        await service()
+          .from('items')
+          .delete()
+          .eq('note', 'x')
+          .setHeader('Prefer', 'handling=strict, max-affected=2')
+      ).status,
+    ).toBe(204);
     expect(await itemCount("note = 'x'")).toBe(0);
   });
 
@@ -316,7 +328,7 @@ describe('row security', () => {
       });
     expect((await post(ann, { body: 'mine' })).status).toBe(201);
     const forged = await post(ann, { body: 'theirs', owner: bob });
-    expect({ status: forged.status, code: (await forged.json()).code }).toEqual({
+    expect({ status: forged.status, code: (await jsonObject(forged)).code }).toEqual({
       status: 403,
       code: '42501',
     });
@@ -339,7 +351,7 @@ describe('row security', () => {
           body: i % 3 === 0 ? '{"p_state":"P0001"}' : '{}',
           headers: { Authorization: `Bearer ${await userToken(sub)}`, 'Content-Type': 'application/json' },
         });
-        const body = await response.json();
+        const body = await jsonObject(response);
         return i % 3 === 0 ? body.code === 'P0001' : body.sub === sub && body.role === 'authenticated';
       }),
     );
