@@ -4,6 +4,7 @@ import { catalogue, groupSummaries } from '../src/cli/catalogue.ts';
 import type { CommandSpec, OptionSpec } from '../src/cli/command.ts';
 import { globalOptions } from '../src/cli/global-flags.ts';
 import { optionDescription, usageLine } from '../src/cli/help-text.ts';
+import { settings } from '../src/config/settings.ts';
 import { type CatalogueEntry, errorCatalogue } from '../src/kernel/error-catalogue.ts';
 import { exitCodeMeanings } from '../src/kernel/exit-codes.ts';
 import { packageRoot } from '../src/kernel/package-root.ts';
@@ -18,6 +19,7 @@ const pages: Readonly<Record<string, () => string>> = {
   'cli.md': cliPage,
   'exit-codes.md': exitCodesPage,
   'errors.md': errorsPage,
+  'configuration.md': configurationPage,
 };
 
 function cliPage(): string {
@@ -85,6 +87,46 @@ function errorsPage(): string {
     ...sections,
   ].join('\n\n');
 }
+
+function configurationPage(): string {
+  const rows = settings.map(({ key, aliases, env, envFile, kind }) => [
+    [key, ...aliases].map((name) => `\`${name}\``).join(', '),
+    env.map((name) => `\`${name}\``).join(', '),
+    envFile.map((name) => `\`${name}\``).join(', '),
+    kind === 'secret' ? 'yes' : 'no',
+  ]);
+  return [
+    generatedNote,
+    '# Configuration',
+    'Flags > `TROLLFIX_*` variables > `--env-file` > `trollfix.yaml` > the embedded stack. `trollfix doctor --verbose` says where each value came from.',
+    '`trollfix init` writes the file; `trollfix schema config` prints its JSON Schema. It is looked for from the current folder upwards, within the repository; `--config` or `TROLLFIX_CONFIG` name another.',
+    `\`\`\`yaml\n${configExample}\`\`\``,
+    '## Which target',
+    '`--target`, `TROLLFIX_TARGET`, `target:` of the file, in this order. When none is named and the environment (or an env file) has a Supabase URL, the target is `env`: what the environment describes. Otherwise it is `embedded`, whose settings come from its own state and from nowhere else.',
+    '## Settings of a target',
+    table(['Key in trollfix.yaml', 'Variable', 'Also in an --env-file', 'Secret'], rows),
+    '## Values',
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is what one writes into the file
+    'A value is a text, in which `${NAME}` stands for a variable that must be set; `{ env: NAME }`, a variable that may be missing: the setting is then not given, and a command that needs it says so; or `{ file: path }`, from the folder of trollfix.yaml. `--env-file -` reads from stdin.',
+    'Secrets never come from a flag. A secret that is written out in trollfix.yaml is only taken when the target is this machine, or when the file cannot be read by others (`chmod 600`), so that it does not travel with a repository.',
+    '## Limits',
+    'Targets on this machine are free. For any other host a load or chaos command needs `limits` in the file and the name of the target (`--confirm NAME`, or typed at the prompt; `--yes` is not enough). Limits come from the file alone: a variable cannot loosen them. `maxRate` is in operations per second.',
+  ].join('\n\n');
+}
+
+const configExample = `target: staging
+targets:
+  staging:
+    supabaseUrl: https://abcd.supabase.co
+    anonKey: { env: STAGING_SUPABASE_ANON_KEY }
+    serviceRoleKey: { env: STAGING_SUPABASE_SERVICE_ROLE_KEY }
+    databaseUrl: postgresql://postgres:\${STAGING_DB_PASSWORD}@db.abcd.supabase.co:5432/postgres
+    livekit:
+      url: wss://staging.livekit.cloud
+      apiKey: { env: STAGING_LIVEKIT_API_KEY }
+      apiSecret: { env: STAGING_LIVEKIT_API_SECRET }
+    limits: { maxRate: 50/s, maxUsers: 200, chaos: false }
+`;
 
 function table(head: readonly string[], rows: ReadonlyArray<readonly string[]>): string {
   const line = (cells: readonly string[]) =>

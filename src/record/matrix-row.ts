@@ -42,6 +42,5 @@ export const matrixRowSchema = z.object({
 });
 
 export type Verdict = (typeof verdicts)[number];
-export type Evidence = z.infer<typeof evidenceSchema>;
 export type Invariant = z.infer<typeof invariantSchema>;
 export type MatrixRow = z.infer<typeof matrixRowSchema>;

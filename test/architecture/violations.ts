@@ -91,7 +91,12 @@ const guardedWords: ReadonlyArray<{ word: RegExp; name: string; allowed: (file: 
   { word: /\bprocess\.exit\(/, name: 'process.exit', allowed: isMain },
   { word: /\bprocess\.env\b/, name: 'process.env', allowed: isMain },
   { word: /\bprocess\.argv\b/, name: 'process.argv', allowed: isMain },
-  { word: /\bprocess\.(stdin|stdout|stderr)\b/, name: 'the standard streams', allowed: isMain },
+  {
+    word: /\bprocess\.(stdin|stdout|stderr)\b/,
+    name: 'the standard streams',
+    // those of a service are its log file, not the terminal
+    allowed: (file) => isMain(file) || /^local\/[a-z]+\/main\.ts$/.test(file),
+  },
   {
     word: /\bprocess\s*\[|\{[^}]*\b(env|exit|stdout|stderr)\b[^}]*\}\s*=\s*process\b/,
     name: 'process',

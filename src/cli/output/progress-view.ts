@@ -48,7 +48,7 @@ export class ProgressView {
         this.line(`${this.#style.green('✓')} ${event.text}${this.#took()}`);
         break;
       case 'note':
-        this.line(`${this.#style.yellow('!')} ${event.text}`);
+        this.line(`${this.#style.cyan('·')} ${event.text}`);
         break;
       case 'load':
         this.#showLoad(event);
