@@ -3,6 +3,7 @@ import { messageOf, TrollfixError } from '../kernel/errors.ts';
 import type { Logger, Progress } from '../kernel/log.ts';
 import { packageVersion } from '../kernel/package-root.ts';
 import { databaseError, sqlStateOf } from '../target/postgres/pool.ts';
+import { adoptSupabaseHistory } from './adopt.ts';
 import { bookChanges, readInventory } from './inventory.ts';
 import { type Migration, readMigrations } from './migrations.ts';
 import {
@@ -148,6 +149,13 @@ async function applyAll(
   options: ProvisionOptions,
 ): Promise<ProvisionResult> {
   await inTransaction(client, () => client.query(createRegistrySql));
+  const adopted = await inTransaction(client, async () => {
+    const { pending } = await migrationState(client, migrations);
+    return adoptSupabaseHistory(client, pending, packageVersion());
+  });
+  if (adopted.length > 0) {
+    options.progress({ kind: 'note', text: `${adopted.length} migrations were applied by the Supabase CLI` });
+  }
   const applied: string[] = [];
   for (const migration of migrations) {
     options.signal?.throwIfAborted();

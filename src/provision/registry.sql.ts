@@ -43,3 +43,9 @@ export const recordObjectsSql = `
 insert into trollfix_provision.objects (kind, identity, definition)
 select kind, identity, definition from jsonb_to_recordset($1::jsonb) as n (kind text, identity text, definition text)
 on conflict (kind, identity) do update set definition = excluded.definition`;
+
+/** The Supabase CLI's own books. */
+export const supabaseHistoryExistsSql = `select to_regclass('supabase_migrations.schema_migrations') is not null as present`;
+
+export const supabaseHistorySql =
+  'select version from supabase_migrations.schema_migrations where version = any ($1) order by version';

@@ -5,7 +5,7 @@ import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { TrollfixError } from '../../../src/kernel/errors.ts';
 import { checkDrift } from '../../../src/provision/drift.ts';
-import { exportSupabase } from '../../../src/provision/export-supabase.ts';
+import { exportSupabase, supabaseFileName } from '../../../src/provision/export-supabase.ts';
 import { type Migration, readMigrations } from '../../../src/provision/migrations.ts';
 import { provision } from '../../../src/provision/provision.ts';
 import { openDatabase } from '../../../src/target/postgres/pool.ts';
@@ -253,6 +253,39 @@ describe('drift', () => {
 });
 
 describe('export for the Supabase CLI', () => {
+  it('is taken over once it was pushed, and drift shows from then on', async () => {
+    await pool.query('create table public.theirs (id int)');
+    await pool.query(
+      'create schema supabase_migrations; create table supabase_migrations.schema_migrations (version text primary key)',
+    );
+    try {
+      for (const { name, sql } of await readMigrations()) {
+        await pool.query(sql);
+        const version = supabaseFileName(name).slice(0, 14);
+        await pool.query('insert into supabase_migrations.schema_migrations values ($1)', [version]);
+      }
+      expect(await provision(pool, quiet)).toMatchObject({ applied: [], pending: [] });
+      const { drift, objectsChecked } = await checkDrift(pool);
+      expect(drift).toEqual([]);
+      await pool.query(
+        'alter table public.theirs add column x int; alter table public.wallets disable row level security',
+      );
+      expect((await checkDrift(pool)).drift).toEqual([
+        expect.objectContaining({ kind: 'table', identity: 'public.wallets' }),
+      ]);
+      await pool.query(
+        'drop schema trollfix_provision cascade; drop schema trollfix cascade; drop schema public cascade; create schema public',
+      );
+      await pool.query('drop schema supabase_migrations cascade');
+      await provision(pool, quiet);
+      expect((await checkDrift(pool)).objectsChecked, 'as many as when it applied them itself').toBe(
+        objectsChecked,
+      );
+    } finally {
+      await pool.query('drop schema if exists supabase_migrations cascade');
+    }
+  });
+
   it('writes ordered files once, and never over another text', async () => {
     const dir = await mkdtemp(path.join(os.tmpdir(), 'trollfix-export-'));
     try {
