@@ -82,9 +82,27 @@ function matrixTable(record: RunRecord, look: TerminalLook): string {
 }
 
 function steps(record: RunRecord, look: TerminalLook): string {
+  const lines = (text: string) => brokenAtSpaces(plain(text), tableWidth(look) - 5);
   return record.nextSteps
-    .map(({ text, because }, i) => `  ${i + 1}. ${plain(text)}\n     ${look.paint.dim(plain(because))}`)
+    .flatMap(({ text, because }, i) => [
+      ...lines(text).map((line, n) => `${n === 0 ? `${i + 1}.`.padStart(4) : '    '} ${line}`),
+      ...lines(because).map((line) => `     ${look.paint.dim(line)}`),
+    ])
     .join('\n');
+}
+
+function brokenAtSpaces(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else {
+      line = line === '' ? word : `${line} ${word}`;
+    }
+  }
+  return [...lines, line];
 }
 
 function tableWidth({ columns }: TerminalLook): number {

@@ -108,6 +108,14 @@ describe('the terminal report', () => {
     }
   });
 
+  test('a long next step is broken at spaces', () => {
+    const step = { text: 'word '.repeat(60).trim(), because: 'reason '.repeat(30).trim() };
+    const text = terminalReport(sampleRecord({ nextSteps: [step] }), plainLook);
+    const lines = text.split('\n').slice(text.split('\n').indexOf('Next steps') + 1);
+    expect(lines.length).toBeGreaterThan(4);
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(100);
+  });
+
   test('what a record says cannot move the cursor', () => {
     const record = sampleRecord();
     const text = terminalReport(
