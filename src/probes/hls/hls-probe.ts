@@ -43,6 +43,9 @@ const hlsInvariants = [
   'hls_reloads_issued: rate==1',
 ];
 
+/** What an audience puts up with (hls.md III.3): judged like an invariant, so that a stream nobody can watch is no pass. */
+const hlsObjectives = ['hls_startup: p(95)<2000'];
+
 /** What players wait for an answer before they try again (hls.js: 10 s to the first byte). */
 const fetchTimeoutMs = 10_000;
 /** Experience is taken from these; of the others only playlists and first segments are fetched. */
@@ -60,7 +63,7 @@ const titles = { startup: 'HLS Startup', viewers: 'HLS Viewers' } as const;
  * stream's business.
  */
 export async function runHlsProbe(ctx: ProbeContext, plan: LoadPlan): Promise<ProbeResult> {
-  const thresholds = readThresholds(hlsMetrics, hlsInvariants, plan.thresholds);
+  const thresholds = readThresholds(hlsMetrics, [...hlsInvariants, ...hlsObjectives], plan.thresholds);
   const url = ctx.target.hls?.url;
   if (url === undefined) {
     const reason = 'the target has no HLS stream: set HLS_URL (`hls.url` in trollfix.yaml)';
