@@ -57,8 +57,8 @@ const requestMs = 60_000;
 const keepAliveMs = 75_000;
 /** Long `in.(…)` lists make long URLs; proxies in front of hosted projects stop at about this. */
 const headerBytesLimit = 32 * 1024;
-/** How long requests in flight may take at a stop; the longest hosted statement timeout is 8 s. */
-const drainMs = 10_000;
+/** How long requests in flight may take at a stop: within the 5 s the stack gives its gateway to end. */
+const drainMs = 4000;
 
 /** Starts the Supabase-compatible gateway on loopback. @throws when the port is taken or the database is away */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
@@ -171,7 +171,12 @@ function answerClientError(error: Error & { code?: string }, socket: Duplex): vo
 async function drain(server: Server, realtime: Realtime): Promise<void> {
   const closed = once(server, 'close');
   server.close();
-  server.closeIdleConnections();
-  await realtime.stop();
-  await withDeadline(closed, drainMs, 'the requests in flight').catch(() => server.closeAllConnections());
+  // clients keep connections open after their last answer: each is closed once it is idle
+  const sweep = setInterval(() => server.closeIdleConnections(), 50);
+  try {
+    await realtime.stop();
+    await withDeadline(closed, drainMs, 'the requests in flight').catch(() => server.closeAllConnections());
+  } finally {
+    clearInterval(sweep);
+  }
 }

@@ -30,7 +30,8 @@ export class SchemaCache {
   #client: pg.Client | undefined;
   #catalogue: Catalogue | undefined;
   #stale = false;
-  #loading: Promise<Catalogue> | undefined;
+  #running: Promise<Catalogue> | undefined;
+  #next: Promise<Catalogue> | undefined;
   #burst: NodeJS.Timeout | undefined;
   readonly #stopped = new AbortController();
 
@@ -40,7 +41,7 @@ export class SchemaCache {
   }
 
   async start(): Promise<void> {
-    await this.#load();
+    await this.#upToDate();
   }
 
   async stop(): Promise<void> {
@@ -53,31 +54,13 @@ export class SchemaCache {
 
   /** The newest reading. @throws RestError PGRST002 while there is none */
   async current(): Promise<Catalogue> {
-    if (this.#catalogue) return this.#catalogue;
-    return this.#loadOrRefuse();
+    return this.#catalogue ?? this.refreshed();
   }
 
   /** A reading that has everything committed before this call. @throws RestError PGRST002 */
   async refreshed(): Promise<Catalogue> {
     try {
-      // delivers the notifications that are pending
-      if (!this.#stale)
-        await withDeadline(
-          this.#connected().then((c) => c.query('select 1')),
-          loadMs,
-          'the schema cache',
-        );
-    } catch {
-      this.#stale = true;
-    }
-    // a reading that is under way has the news that `#stale` no longer tells of
-    if (this.#stale || this.#loading || !this.#catalogue) return this.#loadOrRefuse();
-    return this.#catalogue;
-  }
-
-  async #loadOrRefuse(): Promise<Catalogue> {
-    try {
-      return await this.#load();
+      return await this.#upToDate();
     } catch (error) {
       throw new RestError(503, 'PGRST002', 'Could not query the database for the schema cache. Retrying.', {
         details: messageOf(error),
@@ -85,24 +68,26 @@ export class SchemaCache {
     }
   }
 
-  /** One reading at a time; who comes during one that began before a change waits for the next. */
-  async #load(): Promise<Catalogue> {
-    while (this.#loading) {
-      const catalogue = await this.#loading;
-      if (!this.#stale) return catalogue;
-    }
-    this.#loading = this.#read();
-    try {
-      return await this.#loading;
-    } finally {
-      this.#loading = undefined;
-    }
+  /** One look at a time; everybody who comes during one shares the next, which begins after they came. */
+  #upToDate(): Promise<Catalogue> {
+    this.#next ??= this.#afterRunning();
+    return this.#next;
   }
 
-  async #read(): Promise<Catalogue> {
+  async #afterRunning(): Promise<Catalogue> {
+    await this.#running?.catch(() => {});
+    this.#next = undefined;
+    this.#running = this.#look();
+    return this.#running;
+  }
+
+  async #look(): Promise<Catalogue> {
     const client = await this.#connected();
-    this.#stale = false;
     try {
+      // its answer comes after every notification that is pending
+      if (this.#catalogue && !this.#stale) await client.query('select 1');
+      if (this.#catalogue && !this.#stale) return this.#catalogue;
+      this.#stale = false;
       this.#catalogue = await withDeadline(
         loadCatalogue(client, exposedSchemas),
         loadMs,
@@ -110,7 +95,9 @@ export class SchemaCache {
       );
       return this.#catalogue;
     } catch (error) {
-      this.#stale = true;
+      // a connection that failed once may be hanging: the next look takes a new one
+      this.#lost(client, error);
+      void client.end().catch(() => {});
       throw error;
     }
   }
@@ -128,12 +115,12 @@ export class SchemaCache {
     client.on('notification', () => this.#invalidate());
     client.on('error', (error) => this.#lost(client, error));
     client.on('end', () => this.#lost(client, new Error('connection ended')));
-    await client.connect();
-    await client.query('listen pgrst');
-    if (this.#client) {
-      // two requests connected at once: one connection is enough
+    try {
+      await client.connect();
+      await client.query('listen pgrst');
+    } catch (error) {
       void client.end().catch(() => {});
-      return this.#client;
+      throw error;
     }
     this.#client = client;
     return client;
@@ -144,16 +131,16 @@ export class SchemaCache {
     clearTimeout(this.#burst);
     this.#burst = setTimeout(() => {
       if (!this.#stale) return; // a request that missed something was faster
-      this.#load().catch((error) => this.#log.warn('schema cache not read', { error: messageOf(error) }));
+      this.#upToDate().catch((error) => this.#log.warn('schema cache not read', { error: messageOf(error) }));
     }, burstMs);
   }
 
-  #lost(client: pg.Client, error: Error): void {
+  #lost(client: pg.Client, error: unknown): void {
     if (this.#client !== client) return;
     this.#client = undefined;
     this.#stale = true; // changes may have been missed
     if (this.#stopped.signal.aborted) return;
-    this.#log.warn('schema cache lost its connection', { error: error.message });
+    this.#log.warn('schema cache lost its connection', { error: messageOf(error) });
     void this.#reconnect();
   }
 
@@ -161,7 +148,7 @@ export class SchemaCache {
     while (!this.#stopped.signal.aborted) {
       try {
         await sleep(retryMs, this.#stopped.signal);
-        await this.#load();
+        await this.#upToDate();
         return;
       } catch (error) {
         this.#log.debug('schema cache not read yet', { error: messageOf(error) });

@@ -46,7 +46,12 @@ test('while PostgreSQL is away requests are 503, when it is back they work', asy
     await f.owner.query('create table public.t (id int)');
     // known to the schema cache before the database goes
     expect((await f.client(f.keys.anon).from('t').select()).status).toBe(200);
-    await f.postgres.service.stop();
+    f.postgres.service.kill('SIGKILL');
+    await pollUntil(() => (f.postgres.service.health === 'healthy' ? undefined : true), {
+      ms: 5000,
+      everyMs: 20,
+      what: 'the end of PostgreSQL',
+    });
     const away = await f.client(f.keys.anon).from('t').select().retry(false);
     expect({ status: away.status, code: away.error?.code }).toEqual({ status: 503, code: 'PGRST001' });
     const health = await fetch(`${f.gateway.url}/health`);
