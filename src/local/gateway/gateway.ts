@@ -31,6 +31,8 @@ export interface GatewayOptions {
   /** null: the token function answers 503. */
   readonly livekit: { readonly url: string; readonly apiKey: string; readonly apiSecret: string } | null;
   readonly quota: QuotaProfile | null;
+  /** How long a client may take to send; the defaults are for real ones. */
+  readonly clientTimeouts?: { readonly headersMs: number; readonly requestMs: number };
   readonly log: Logger;
 }
 
@@ -99,13 +101,14 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 }
 
 async function listen(options: GatewayOptions): Promise<Server> {
+  const timeouts = options.clientTimeouts ?? { headersMs, requestMs };
   const server = createServer({
     maxHeaderSize: headerBytesLimit,
-    headersTimeout: headersMs,
-    requestTimeout: requestMs,
+    headersTimeout: timeouts.headersMs,
+    requestTimeout: timeouts.requestMs,
     keepAliveTimeout: keepAliveMs,
-    // how often the two timeouts above are looked at; the default of 30 s would double them
-    connectionsCheckingInterval: 2000,
+    // how often the two are looked at; Node's 30 s would triple them
+    connectionsCheckingInterval: timeouts.headersMs / 10,
   });
   server.listen(options.port, options.host);
   await once(server, 'listening');

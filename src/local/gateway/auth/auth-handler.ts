@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { messageOf } from '../../../kernel/errors.ts';
 import type { Logger } from '../../../kernel/log.ts';
@@ -128,16 +129,16 @@ export class AuthHandler {
     }
     const email = checkedEmail(body.email);
     const password = checkedPassword(body.password);
+    const id = randomUUID();
     const userMetadata = {
       ...checkedMetadata(body.data, 'data'),
-      email,
-      email_verified: true,
-      phone_verified: false,
+      // what GoTrue's e-mail identity adds
+      ...{ sub: id, email, email_verified: true, phone_verified: false },
     };
     return this.#transaction(async (client) => {
       const exists = () => new AuthError(422, 'user_already_exists', 'User already registered');
       if (await findUserByEmail(client, email)) throw exists();
-      const user = await insertUser(client, { email, password, confirmed: true, userMetadata }).catch(
+      const user = await insertUser(client, { id, email, password, confirmed: true, userMetadata }).catch(
         (error: unknown) => {
           // two sign-ups at once: the index lets one pass
           if (error instanceof AuthError) throw error;

@@ -3,7 +3,7 @@ import { createClient, type SupabaseClient } from '@supabase/supabase-js';
 import pg from 'pg';
 import { silentLogger } from '../../../../src/kernel/log.ts';
 import { ReleaseStack } from '../../../../src/kernel/release-stack.ts';
-import { type Gateway, startGateway } from '../../../../src/local/gateway/gateway.ts';
+import { type Gateway, type GatewayOptions, startGateway } from '../../../../src/local/gateway/gateway.ts';
 import { type ApiKeys, mintApiKeys } from '../../../../src/local/gateway/keys.ts';
 import { startTestPostgres, type TestPostgres } from '../../harness/postgres.ts';
 
@@ -35,7 +35,9 @@ export interface GatewayFixture {
 }
 
 /** A real PostgreSQL and the gateway on it, in this process. */
-export async function startGatewayFixture(options: { livekit?: boolean } = {}): Promise<GatewayFixture> {
+export async function startGatewayFixture(
+  options: Pick<GatewayOptions, 'clientTimeouts'> = {},
+): Promise<GatewayFixture> {
   const releases = new ReleaseStack(() => {});
   const postgres = releases.use('postgres', await startTestPostgres());
   const jwtSecret = randomBytes(32).toString('hex');
@@ -49,11 +51,9 @@ export async function startGatewayFixture(options: { livekit?: boolean } = {}): 
       authenticatorUrl: postgres.authenticatorUrl,
       jwtSecret,
       apiKeys: keys,
-      livekit:
-        options.livekit === false
-          ? null
-          : { url: 'ws://127.0.0.1:7880', apiKey: 'APItest', apiSecret: livekitSecret },
+      livekit: { url: 'ws://127.0.0.1:7880', apiKey: 'APItest', apiSecret: livekitSecret },
       quota: null,
+      ...options,
       log: silentLogger,
     }),
   );

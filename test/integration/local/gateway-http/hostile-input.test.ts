@@ -9,7 +9,8 @@ import { restSchemaSql } from './rest-schema.sql.ts';
 let f: GatewayFixture;
 
 beforeAll(async () => {
-  f = await startGatewayFixture();
+  // short, so that the slow clients below need not be slow for a quarter of a minute
+  f = await startGatewayFixture({ clientTimeouts: { headersMs: 500, requestMs: 1000 } });
   await f.owner.query(restSchemaSql);
 });
 afterAll(() => f?.stop());
@@ -164,6 +165,16 @@ describe('size and time', () => {
     );
     await delay(50);
     expect(f.gateway.stats().inFlight).toBe(0);
+  });
+
+  test('a client that never finishes its headers or its body is cut off with 408, and others are served meanwhile', async () => {
+    const slowHeaders = raw('GET /rest/v1/books HTTP/1.1\r\nHost: x\r\nX-Slow: ');
+    const slowBody = raw(
+      `POST /rest/v1/items HTTP/1.1\r\nHost: x\r\napikey: ${f.keys.anon}\r\nContent-Length: 100\r\n\r\n{"code":`,
+    );
+    expect((await f.fetch('/rest/v1/books?select=id')).status).toBe(200);
+    expect(await slowHeaders).toMatch(/^HTTP\/1\.1 408 /);
+    expect(await slowBody).toMatch(/^HTTP\/1\.1 4(08|00) /);
   });
 
   test('many statements of ever new shape stay bounded in the server', async () => {
