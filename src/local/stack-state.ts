@@ -50,6 +50,8 @@ export interface StackState {
   /** Whether its data stay when it is stopped. */
   readonly persistent: boolean;
   readonly dataDir: string;
+  /** The hosted plan whose Realtime quota the gateway enforces; null: none. */
+  readonly quota: { readonly name: string; readonly messagesPerS: number } | null;
   readonly services: readonly ServiceState[];
   /** Complete once the phase is `up`; empty strings before. */
   readonly env: StackEnv;

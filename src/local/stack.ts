@@ -132,6 +132,7 @@ class EmbeddedStack implements Stack {
       startedAt: this.#startedAt,
       phase: this.#phase,
       persistent: this.#options.persistent,
+      quota: quotaOf(this.#options.quota),
       dataDir: this.#dataDir,
       services: serviceNames.flatMap((name) => this.#services.get(name) ?? []).map(serviceState),
       env: this.#env,
@@ -366,4 +367,8 @@ function serviceState(service: Service): ServiceState {
     log: service.logFile,
     ...(service.reason === undefined ? {} : { reason: service.reason }),
   };
+}
+
+function quotaOf(quota: QuotaProfile | null): StackState['quota'] {
+  return quota === null ? null : { name: quota.name, messagesPerS: quota.messagesPerS };
 }

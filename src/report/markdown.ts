@@ -107,7 +107,7 @@ function crashMatrix(record: RunRecord): string[] {
 function nextSteps(record: RunRecord): string[] {
   if (record.nextSteps.length === 0) return ['No finding of this run asks for one.'];
   return record.nextSteps.map(
-    ({ text, because }, i) => `${i + 1}. ${inline(text)} Because: ${inline(because)}`,
+    ({ text, because }, i) => `${i + 1}. **${inline(text).replace(/[.:]$/, '')}**: ${inline(because)}`,
   );
 }
 

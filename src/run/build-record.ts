@@ -66,6 +66,7 @@ const embeddedLabels = [
   'Throughput and latency are of one machine on loopback: no TLS, no edge proxies, no region round trips, no cluster.',
   'Realtime quotas are enforced only when the stack was started with a plan (`trollfix up --plan free|pro|team`).',
   'postgres_changes streams the WAL (about 2 ms) instead of polling every 100–500 ms, and checks RLS once per distinct claims instead of once per subscription.',
+  '`Prefer: tx=rollback` is honoured; the hosted default ignores it.',
   'No pooler limits, compute tiers or disk quotas; settlement is scheduled by the settler instead of pg_cron.',
   'Auth, PostgREST and Edge Functions are the parts that supabase-js and this tool use, not the whole services.',
   'Restarts, failovers and deploys of the hosted service cannot be seen here.',

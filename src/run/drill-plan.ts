@@ -1,8 +1,9 @@
+import type { ChatProbeOptions } from '../probes/chat/chat-probe.ts';
 import type { LoadPlan } from '../probes/probe.ts';
 
 /** Shape of a drill: how long each probe runs and how often each experiment is repeated. */
 export interface DrillPlan {
-  readonly chat: LoadPlan & { readonly rooms: number };
+  readonly chat: LoadPlan & Pick<ChatProbeOptions, 'rooms' | 'quota'>;
   readonly gift: LoadPlan;
   readonly seat: LoadPlan;
   readonly hls: LoadPlan;
@@ -46,3 +47,8 @@ export const quickDrill: DrillPlan = {
   token: fullDrill.token,
   repetitions: 1,
 };
+
+/** The plan for a target that enforces a Realtime quota: it is the theoretical limit of chat. */
+export function withQuota(plan: DrillPlan, quota: NonNullable<ChatProbeOptions['quota']> | null): DrillPlan {
+  return { ...plan, chat: { ...plan.chat, quota } };
+}

@@ -1,3 +1,4 @@
+import type { ChatProbeOptions } from '../probes/chat/chat-probe.ts';
 import type { LoadPlan } from '../probes/probe.ts';
 import { probeParts } from './drill.ts';
 import { fullDrill } from './drill-plan.ts';
@@ -9,6 +10,8 @@ export type LoadName = 'chat' | 'gift' | 'seat' | 'hls' | 'leaderboard';
 export interface LoadRequest extends LoadPlan {
   /** Rooms the users are spread over; only chat has them. */
   readonly rooms: number;
+  /** The Realtime quota that the target is known to enforce. */
+  readonly quota: NonNullable<ChatProbeOptions['quota']> | null;
   /** In k6's grammar, beside the probe's own. */
   readonly thresholds: readonly string[];
 }

@@ -3,7 +3,7 @@ import type { Stack } from '../../local/stack.ts';
 import { type StackState, stackTarget } from '../../local/stack-state.ts';
 import { provision } from '../../provision/provision.ts';
 import { runDrill } from '../../run/drill.ts';
-import { type DrillPlan, fullDrill, quickDrill } from '../../run/drill-plan.ts';
+import { type DrillPlan, fullDrill, quickDrill, withQuota } from '../../run/drill-plan.ts';
 import { openDatabase } from '../../target/postgres/pool.ts';
 import type { CommandContext, CommandRun } from '../command.ts';
 import { startEmbeddedStack } from '../embedded-stack.ts';
@@ -41,15 +41,16 @@ export const runDrillCommand: CommandRun = async (context, input) => {
 async function drillAgainst(
   context: CommandContext,
   input: Parameters<CommandRun>[1],
-  plan: DrillPlan,
+  chosen: DrillPlan,
   target: Target,
   stack: StackState | undefined,
 ) {
+  const plan = withQuota(chosen, stack?.quota ?? null);
   return recordRun(context, input, {
     command: 'drill',
     target,
     services: await servicesOf(target, stack),
-    config: { quick: plan === quickDrill, plan },
+    config: { quick: chosen === quickDrill, quota: stack?.quota?.name ?? null, plan },
     work: (session, findings) => runDrill(session, plan, findings),
   });
 }

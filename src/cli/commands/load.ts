@@ -10,10 +10,10 @@ import { runningStack, servicesOf } from '../target-services.ts';
 export function loadCommand(name: LoadName): CommandRun {
   return async (context, input) => {
     const target = await context.target();
-    const request = requestOf(name, input);
+    const stack = target.kind === 'embedded' ? await runningStack(context.stateDir) : undefined;
+    const request = { ...requestOf(name, input), quota: stack?.quota ?? null };
     await assertSafe(context, target, { what: 'load', ratePerS: request.ratePerS, users: request.users });
     const part = loadPart(name, request);
-    const stack = target.kind === 'embedded' ? await runningStack(context.stateDir) : undefined;
     return recordRun(context, input, {
       command: `load ${name}`,
       target,
@@ -26,7 +26,7 @@ export function loadCommand(name: LoadName): CommandRun {
   };
 }
 
-function requestOf(name: LoadName, { options }: CommandInput): LoadRequest {
+function requestOf(name: LoadName, { options }: CommandInput): Omit<LoadRequest, 'quota'> {
   const defaults = fullDrill[name];
   // each option has been read by its own parser, so it is a number or absent
   const number = (key: string, otherwise: number) => {
