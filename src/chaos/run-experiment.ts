@@ -65,6 +65,11 @@ async function runOnce(experiment: Experiment, context: ProbeContext, repetition
   }
 }
 
+/** The row of an experiment that was not come to. */
+export function notRunRow(experiment: Experiment, reason: string): MatrixRow {
+  return emptyRow(experiment, 'not_run', reason);
+}
+
 /** The verdict of one repetition, from its invariants. */
 export function judge(observation: Observation): { verdict: Verdict; reason: string | undefined } {
   if (observation.invalid !== undefined) return { verdict: 'invalid', reason: observation.invalid };

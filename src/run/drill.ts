@@ -8,7 +8,7 @@ import { runTokenProbe } from '../probes/token/token-probe.ts';
 import type { MatrixRow } from '../record/matrix-row.ts';
 import type { Measurement } from '../record/measurement.ts';
 import type { DrillPlan } from './drill-plan.ts';
-import { owedBy, type Part, runMatrix, runPart } from './parts.ts';
+import { owedBy, type Part, rowsOwed, runMatrix, runPart } from './parts.ts';
 import type { RunSession } from './session.ts';
 import { withEnforcer } from './with-enforcer.ts';
 
@@ -76,6 +76,8 @@ export async function runDrill(session: RunSession, plan: DrillPlan, findings: R
     for (const part of parts) findings.measurements.push(...(await runPart(session, part)));
     await runMatrix(session, experiments, plan.repetitions, (row) => findings.matrix.push(row));
   } finally {
-    findings.measurements.push(...owedBy(parts, findings.measurements, 'the run was interrupted before it'));
+    const why = 'the run was interrupted before it';
+    findings.measurements.push(...owedBy(parts, findings.measurements, why));
+    findings.matrix.push(...rowsOwed(experiments, findings.matrix, why));
   }
 }

@@ -1,5 +1,5 @@
 import type { Experiment } from '../chaos/experiment.ts';
-import { runExperiment } from '../chaos/run-experiment.ts';
+import { notRunRow, runExperiment } from '../chaos/run-experiment.ts';
 import { messageOf, TrollfixError } from '../kernel/errors.ts';
 import { redact } from '../kernel/redact.ts';
 import type { ProbeContext, ProbeResult } from '../probes/probe.ts';
@@ -74,6 +74,16 @@ export function owedBy(parts: readonly Part[], done: readonly Measurement[], rea
     .flatMap((part) => part.owes)
     .filter(({ id }) => !made.has(id))
     .map(({ id, title, unit }) => notRun(id, title, unit, reason));
+}
+
+/** The rows of experiments that an interrupted run did not come to. */
+export function rowsOwed(
+  experiments: readonly Experiment[],
+  done: readonly MatrixRow[],
+  reason: string,
+): MatrixRow[] {
+  const made = new Set(done.map((row) => row.id));
+  return experiments.filter(({ id }) => !made.has(id)).map((experiment) => notRunRow(experiment, reason));
 }
 
 /** Runs experiments one after the other: they share the target, and one must not be blamed for another's load. */
