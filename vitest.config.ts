@@ -6,11 +6,19 @@ export default defineConfig({
   test: {
     reporters: ['default', ['json', { outputFile: 'test-artifacts/results.json' }]],
     projects: [
-      { test: { name: 'unit', include: ['test/*.test.ts', 'test/unit/**/*.test.ts'] } },
+      {
+        test: {
+          name: 'unit',
+          include: ['test/*.test.ts', 'test/unit/**/*.test.ts'],
+          sequence: { groupOrder: 0 },
+        },
+      },
       {
         test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
+          globalSetup: ['test/integration/harness/livekit-setup.ts'],
+          sequence: { groupOrder: 1 },
           fileParallelism: false,
           // a second, the default, is less than a busy machine may hold a process back
           expect: { poll: { timeout: 15_000 } },
@@ -22,6 +30,8 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
+          globalSetup: ['test/integration/harness/livekit-setup.ts'],
+          sequence: { groupOrder: 2 },
           fileParallelism: false,
           expect: { poll: { timeout: 15_000 } },
           testTimeout: 300_000,

@@ -16,10 +16,10 @@ export interface Part {
 
 /**
  * A generator that was disturbed once (a pause of 50 ms at 427/s is enough) gives no verdict on the target, and on a
- * shared machine that happens: the probe is then run again, as a person would. Twice in a row is the machine's own
+ * shared machine that happens: the probe is then run again, as a person would. Three times in a row is the machine's own
  * limit and is reported as such.
  */
-const attemptsLimit = 2;
+const attemptsLimit = 3;
 
 /**
  * Runs a probe. One that fails gives its measurements as `inconclusive` with the reason, so that the rest of the run
