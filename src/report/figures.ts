@@ -18,16 +18,30 @@ export function measuredValue(measurement: Measurement, strong: (text: string) =
   const { status, value, unit, bounds, latencyMs, samples, reason } = measurement;
   if (status === 'not_run') return `not run${reason ? `: ${reason}` : ''}`;
   if (status === 'no_data') return `no data${reason ? `: ${reason}` : ''}`;
-  const figure = value === null ? undefined : strong(`${formatNumber(value)} ${unit}`.trim());
-  const percentiles = latencyMs ? formatLatency(latencyMs) : undefined;
+  const figure = value === null ? undefined : strong(figureOf(value, unit, measurement));
+  const spread = latencyMs ? formatLatency(latencyMs) : undefined;
   const notes = [
     ...(bounds ? [`held at ${formatNumber(bounds.good)}, not at ${formatNumber(bounds.bad)}`] : []),
-    ...(status === 'measured' ? [] : [statusWords[status]]),
+    ...(status === 'measured' ? [] : [statusWords[status]]).map((word) =>
+      reason ? `${word}: ${reason}` : word,
+    ),
     `${formatNumber(samples)} samples`,
   ];
-  const parts = [figure ?? 'no figure', ...(percentiles ? [percentiles] : [])];
-  return `${parts.join('; ')} (${notes.join('; ')})${reason ? `. ${reason}` : ''}`;
+  const parts = [figure ?? 'no figure', ...(spread ? [spread] : [])];
+  return `${parts.join('; ')} (${notes.join('; ')})`;
 }
+
+/** Some of so many, where the unit says what happened to them; everything else is a rate or a time. */
+const outOf: ReadonlySet<string> = new Set(['doors open', 'cases held']);
+
+/** A latency says which percentile it is, and a count out of how many. */
+function figureOf(value: number, unit: string, { latencyMs, samples }: Measurement): string {
+  if (outOf.has(unit)) return `${formatNumber(value)} of ${formatNumber(samples)} ${unit}`;
+  const percentile = unit === 'ms' && latencyMs && percentiles.find((name) => latencyMs[name] === value);
+  return `${formatNumber(value)} ${unit}`.trim() + (percentile ? ` (${percentile})` : '');
+}
+
+const percentiles = ['p50', 'p90', 'p95', 'p99', 'p999', 'max'] as const;
 
 const statusWords = {
   estimate: 'estimate',

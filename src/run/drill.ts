@@ -46,13 +46,13 @@ export function probeParts(plan: DrillPlan): Readonly<Record<keyof Omit<DrillPla
       name: 'seat',
       owes: [
         { id: 'seat.ejection', title: 'Seat Ejection', unit: 'ms' },
-        { id: 'seat.readmission', title: 'Seat Readmission', unit: 'doors' },
+        { id: 'seat.readmission', title: 'Seat Readmission', unit: 'doors open' },
       ],
       run: (context) => withEnforcer(context, () => runSeatProbe(context, plan.seat)),
     },
     token: {
       name: 'token',
-      owes: [{ id: 'token.hygiene', title: 'Token Hygiene', unit: 'cases' }],
+      owes: [{ id: 'token.hygiene', title: 'Token Hygiene', unit: 'cases held' }],
       run: (context) => runTokenProbe(context, plan.token),
     },
     hls: {

@@ -94,7 +94,7 @@ export function readmissionMeasurement(
     title: seatTitles.readmission,
     status: complete ? 'measured' : found.victims === 0 ? 'no_data' : 'inconclusive',
     value: found.victims === 0 ? null : open,
-    unit: 'doors',
+    unit: 'doors open',
     bounds: null,
     samples: tried,
     latencyMs: null,

@@ -90,5 +90,5 @@ function notRunResult(reason: string): ProbeResult {
 }
 
 function notRunReadmission(reason: string): Measurement {
-  return notRun(seatIds.readmission, seatTitles.readmission, 'doors', reason);
+  return notRun(seatIds.readmission, seatTitles.readmission, 'doors open', reason);
 }

@@ -36,13 +36,13 @@ export async function runTokenProbe(context: ProbeContext, _plan: LoadPlan): Pro
       ? 'the target has no tokenEndpoint: set TOKEN_ENDPOINT, or tokenEndpoint in trollfix.yaml'
       : missingForCohort(context);
   if (tokenEndpoint === undefined || missing !== null) {
-    return { measurements: [notRun(measurementId, title, 'cases', missing ?? '')] };
+    return { measurements: [notRun(measurementId, title, 'cases held', missing ?? '')] };
   }
   const cohort = await openSeatCohort(context, { users: castSize, streams: 2, name: 'token' });
   try {
     const scene = await setScene(context, cohort);
     const unusable = await unusableEndpoint(tokenEndpoint, scene);
-    if (unusable !== null) return { measurements: [notRun(measurementId, title, 'cases', unusable)] };
+    if (unusable !== null) return { measurements: [notRun(measurementId, title, 'cases held', unusable)] };
     const rows = [
       ...(await runCases(context, tokenEndpoint, scene)),
       ...(await checkServiceRole(context, scene)).map((row) => ({ group: 'service-role', ...row })),
@@ -118,7 +118,7 @@ function hygieneMeasurement(rows: readonly CaseRow[]): Measurement {
     title,
     status,
     value: judged === 0 ? null : held.length,
-    unit: 'cases',
+    unit: 'cases held',
     bounds: null,
     samples: judged,
     latencyMs: null,
