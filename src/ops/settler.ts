@@ -71,6 +71,8 @@ class SettlementWorker implements Settler {
   #loop: Promise<void> | undefined;
   #runs = 0;
   #disconnects = 0;
+  /** The loss that the next failure is about is counted already. */
+  #isCounted = false;
   #lastRun: SettlerRun | null = null;
   #lastError: string | null = null;
 
@@ -152,22 +154,32 @@ class SettlementWorker implements Settler {
       // a server that is gone without a word must not hold the settler for ever
       query_timeout: this.#budgetMs + graceMs,
     });
-    client.on('error', () => {
-      if (this.#client === client) this.#client = undefined;
+    // between two runs nothing else tells of it; during a run the query fails as well, which is the same loss
+    client.on('error', (error) => {
+      if (this.#client !== client) return;
+      this.#client = undefined;
+      this.#count(error);
+      this.#isCounted = true;
     });
     await client.connect();
     this.#client = client;
+    this.#isCounted = false;
     if (this.#disconnects > 0) this.#options.log.info('connected again');
     return client;
   }
 
   async #lose(error: unknown): Promise<void> {
+    if (!this.#isCounted) this.#count(error);
+    this.#isCounted = false;
+    await this.#hangUp();
+  }
+
+  #count(error: unknown): void {
     this.#disconnects++;
     const message = messageOf(databaseError(error));
     // said once, not at every attempt
     if (message !== this.#lastError) this.#options.log.warn(`settlement is interrupted: ${message}`);
     this.#lastError = message;
-    await this.#hangUp();
   }
 
   async #hangUp(): Promise<void> {
