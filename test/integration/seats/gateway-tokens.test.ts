@@ -72,7 +72,12 @@ describe('the embedded gateway', () => {
       try {
         const { measurements } = await runSeatProbe(context(`seats-${withDatabase}`, withDatabase), plan);
         expect(measurements).toMatchObject([
-          { id: 'seat.ejection', status: 'measured', counts: { missed: 0 } },
+          // on a busy machine the generator may be the limit; who is out is out all the same
+          {
+            id: 'seat.ejection',
+            status: expect.stringMatching(/^(measured|client_limited)$/),
+            counts: { missed: 0 },
+          },
           { id: 'seat.readmission', status: 'measured', counts: { tokensForBanned: 0, unknown: 0 } },
         ]);
       } finally {

@@ -104,11 +104,10 @@ class RealtimeServer implements Realtime {
       visibilityWaitMs,
     );
     this.#stream = this.#createStream(context.adminUrl);
-    subscriptions.onWanted = () => {
+    subscriptions.onWanted = () =>
       this.#stream
         .includeNewPublications()
         .catch((error) => log.debug('publications', { message: messageOf(error) }));
-    };
     this.#sweeper = new Sweeper(this.#core, this.#connections);
   }
 

@@ -64,8 +64,8 @@ export class ChangeSubscriptions {
   /** Checks under way: a thousand viewers with the same parameters ask once. */
   readonly #checks = new Map<string, Promise<CheckedEntity[]>>();
   #streaming = false;
-  /** Called before a check, so that a publication that appeared meanwhile gets streamed. */
-  onWanted: () => void = () => {};
+  /** Awaited before a check: afterwards every publication that there was is streamed, or the stream is down. */
+  onWanted: () => Promise<void> = async () => {};
 
   constructor(pool: pg.Pool, log: Logger) {
     this.#pool = pool;
@@ -141,7 +141,6 @@ export class ChangeSubscriptions {
     if (registration.retry) clearTimeout(registration.retry);
     registration.retry = null;
     if (!this.#streaming) return; // streamUp comes back to it
-    this.onWanted();
     void this.#register(registration, registration.attempt);
   }
 
@@ -153,6 +152,9 @@ export class ChangeSubscriptions {
       this.#streaming;
     try {
       const params = channel.config.postgresChanges.map(parseSubscription);
+      await this.onWanted();
+      // starting over with a new publication: streamUp comes back to it
+      if (!isCurrent()) return;
       const role = registration.claims.role;
       const subscriptions = await Promise.all(params.map((one) => this.#check(channel, one, role)));
       if (!isCurrent()) return;

@@ -48,6 +48,8 @@ export class ReplicationStream {
   #service: LogicalReplicationService | null = null;
   #publications: readonly string[] = [];
   #up = false;
+  /** Set while the stream starts, by whoever made a publication it may not carry. */
+  #lookAgain = false;
   #generation = 0;
   #queue: StreamedChange[] = [];
   #queuedBytes = 0;
@@ -80,9 +82,16 @@ export class ReplicationStream {
 
   /** Starts over if a publication has appeared that the running stream does not carry. */
   async includeNewPublications(): Promise<void> {
-    if (!this.#up || this.#publications.length === this.#options.publications.length) return;
+    if (!this.#up) {
+      // one that is starting may have looked before the publication was made
+      this.#lookAgain = true;
+      return;
+    }
+    if (this.#publications.length === this.#options.publications.length) return;
     const existing = await this.#existingPublications();
-    if (this.#up && existing.length > this.#publications.length) await this.#close();
+    if (!this.#up || existing.length === this.#publications.length) return;
+    this.#wentDown();
+    await this.#close();
   }
 
   async #run(): Promise<void> {
@@ -119,7 +128,7 @@ export class ReplicationStream {
     );
     this.#service = service;
     service.on('error', (error) => this.#options.log.debug('replication', { message: messageOf(error) }));
-    service.on('start', () => this.#wentUp());
+    service.on('start', () => void this.#announce(service));
     // at shutdown PostgreSQL waits for this answer before it ends
     service.on('heartbeat', (lsn, _time, shouldRespond) => {
       if (shouldRespond) void service.acknowledge(lsn);
@@ -152,6 +161,22 @@ export class ReplicationStream {
     await withDeadline(service.stop(), closeMs, 'closing the replication connection').catch((error) =>
       this.#options.log.debug('replication', { message: messageOf(error) }),
     );
+  }
+
+  /** Says that changes flow, once nothing has been published meanwhile that this stream does not carry. */
+  async #announce(service: LogicalReplicationService): Promise<void> {
+    try {
+      do {
+        this.#lookAgain = false;
+        const existing = await this.#existingPublications();
+        if (this.#service !== service) return;
+        if (existing.length > this.#publications.length) return await this.#close();
+      } while (this.#lookAgain);
+      this.#wentUp();
+    } catch (error) {
+      this.#options.log.debug('replication', { message: messageOf(error) });
+      if (this.#service === service) await this.#close();
+    }
   }
 
   #wentUp(): void {
