@@ -105,7 +105,7 @@ const chaosRun: CommandSpec = {
     runDirOption,
   ],
   kind: 'chaos-run',
-  dataSchema,
+  dataSchema: async () => (await import('../outputs/chaos-run.ts')).dataSchema,
   load: async () => (await import('./chaos.ts')).runExperiments,
 };
 
