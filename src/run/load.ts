@@ -1,5 +1,12 @@
+import type { MetricCatalogue } from '../engine/thresholds.ts';
+import { chatMetrics } from '../probes/chat/chat-metrics.ts';
 import type { ChatProbeOptions } from '../probes/chat/chat-probe.ts';
+import { giftMetrics } from '../probes/gift/gift-metrics.ts';
+import { hlsMetrics } from '../probes/hls/hls-probe.ts';
+import { leaderboardMetrics } from '../probes/leaderboard/leaderboard-probe.ts';
 import type { LoadPlan } from '../probes/probe.ts';
+import { seatMetrics } from '../probes/seat/findings.ts';
+import { readThresholds } from '../probes/verdict.ts';
 import { probeParts } from './drill.ts';
 import { fullDrill } from './drill-plan.ts';
 import type { Part } from './parts.ts';
@@ -14,6 +21,19 @@ export interface LoadRequest extends LoadPlan {
   readonly quota: NonNullable<ChatProbeOptions['quota']> | null;
   /** In k6's grammar, beside the probe's own. */
   readonly thresholds: readonly string[];
+}
+
+const metrics: Readonly<Record<LoadName, MetricCatalogue>> = {
+  chat: chatMetrics,
+  gift: giftMetrics,
+  seat: seatMetrics,
+  hls: hlsMetrics,
+  leaderboard: leaderboardMetrics,
+};
+
+/** Reads thresholds before anything is started. @throws TF-LOAD-003 for one that cannot be read */
+export function checkThresholds(name: LoadName, thresholds: readonly string[]): void {
+  readThresholds(metrics[name], [], thresholds);
 }
 
 /** The probe of that name with this request as its plan. */

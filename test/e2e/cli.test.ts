@@ -57,6 +57,12 @@ describe('--json is one document on every failure', () => {
     ['an unknown flag', ['load', 'chat', '--rtae', '5/s', '--json'], 2, 'TF-CLI-002'],
     ['a missing argument', ['completion', '--json'], 2, 'TF-CLI-003'],
     ['a bare number for a duration', ['load', 'chat', '--duration', '10', '--json'], 2, 'TF-CLI-004'],
+    [
+      'a threshold of no metric',
+      ['load', 'chat', '--threshold', 'chat_rt: p(99)<5', '--json'],
+      2,
+      'TF-LOAD-003',
+    ],
     ['an unknown target', ['seat', 'list', '--target', 'nowhere', '--json'], 2, 'TF-CFG-004'],
     ['a configuration with a wrong key', ['seat', 'list', '--json'], 2, 'TF-CFG-002', wrongYaml],
     ['a configuration that is not there', ['seat', 'list', '--config', 'no.yaml', '--json'], 2, 'TF-CFG-001'],

@@ -1,5 +1,5 @@
 import { fullDrill } from '../../run/drill-plan.ts';
-import { type LoadName, type LoadRequest, loadPart } from '../../run/load.ts';
+import { checkThresholds, type LoadName, type LoadRequest, loadPart } from '../../run/load.ts';
 import { runPart } from '../../run/parts.ts';
 import type { CommandInput, CommandRun } from '../command.ts';
 import { recordRun } from '../recorded-run.ts';
@@ -9,9 +9,11 @@ import { runningStack, servicesOf } from '../target-services.ts';
 /** One probe at a fixed rate. What is not asked for is as in the full drill. */
 export function loadCommand(name: LoadName): CommandRun {
   return async (context, input) => {
+    const asked = requestOf(name, input);
+    checkThresholds(name, asked.thresholds);
     const target = await context.target();
     const stack = target.kind === 'embedded' ? await runningStack(context.stateDir) : undefined;
-    const request = { ...requestOf(name, input), quota: stack?.quota ?? null };
+    const request = { ...asked, quota: stack?.quota ?? null };
     await assertSafe(context, target, { what: 'load', ratePerS: request.ratePerS, users: request.users });
     const part = loadPart(name, request);
     return recordRun(context, input, {

@@ -19,7 +19,7 @@ import {
 import { hlsRules } from './playlist-rules.ts';
 import { Viewers } from './viewers.ts';
 
-const hlsMetrics = {
+export const hlsMetrics = {
   /** Due instant of joining → first segment complete. */
   hls_startup: 'trend',
   hls_playlist: 'trend',

@@ -36,7 +36,7 @@ const balance = 1_000_000_000;
 const sqlReads = 200;
 const readTimeoutMs = 5000;
 
-const leaderboardMetrics = {
+export const leaderboardMetrics = {
   /** Tags: `path` http|sql, `size` as a number. */
   leaderboard_read: 'trend',
   /** Slowest over fastest median of the sizes, over SQL. */
