@@ -6,6 +6,7 @@ import process from 'node:process';
 import { z } from 'zod';
 import { type ErrorCode, errorCatalogue } from '../kernel/error-catalogue.ts';
 import { messageOf, TrollfixError } from '../kernel/errors.ts';
+import type { ProgressEvent } from '../kernel/log.ts';
 import { packageRoot } from '../kernel/package-root.ts';
 import type { CommandContext } from './command.ts';
 import { dataSchema, type StatusData } from './outputs/status.ts';
@@ -135,9 +136,8 @@ function relayLog(context: CommandContext, logFile: string, from: number): () =>
       read += end;
       const lines = added.subarray(0, end).toString('utf8').split('\n');
       for (const line of lines) {
-        // the marks and times of its own progress lines are not ours
-        const text = line.replace(/^[^\p{L}\d]*/u, '').trim();
-        if (text !== '') context.progress({ kind: 'note', text });
+        const event = progressOf(line);
+        if (event !== undefined) context.progress(event);
       }
     } catch (error) {
       context.log.debug(`the supervisor's log cannot be read: ${messageOf(error)}`);
@@ -147,4 +147,12 @@ function relayLog(context: CommandContext, logFile: string, from: number): () =>
   };
   const timer = setInterval(relay, relayEveryMs);
   return () => clearInterval(timer);
+}
+
+/** A line of the supervisor's progress as what it was: its mark stands first. */
+function progressOf(line: string): ProgressEvent | undefined {
+  const [, mark = '', text = ''] = /^(✓|…|·)?\s*(.*?)\s*$/u.exec(line) ?? [];
+  if (text === '') return undefined;
+  const kind = mark === '✓' ? 'done' : mark === '…' ? 'step' : 'note';
+  return { kind, text };
 }

@@ -18,6 +18,7 @@ export class LogTail {
   readonly file: string;
   readonly #lines: string[] = [];
   readonly #out: WriteStream;
+  #written = 0;
 
   private constructor(file: string, out: WriteStream) {
     this.file = file;
@@ -51,6 +52,7 @@ export class LogTail {
   write(line: string): void {
     const clean = redact(line.trimEnd());
     if (clean === '') return;
+    this.#written++;
     this.#lines.push(clean);
     if (this.#lines.length > linesKept) this.#lines.shift();
     this.#out.write(`${clean}\n`);
@@ -66,6 +68,11 @@ export class LogTail {
       telling.slice(-causeLines).findLast((line) => /error|fatal|panic|cannot|already in use/i.test(line)) ??
       telling.at(-1)
     );
+  }
+
+  /** Lines so far: whether a process has said anything yet. */
+  get written(): number {
+    return this.#written;
   }
 
   close(): Promise<void> {

@@ -30,7 +30,7 @@ import {
   type StackState,
   writeStackState,
 } from './stack-state.ts';
-import { unprivilegedUser } from './unprivileged-user.ts';
+import { isPublicFolder, unprivilegedUser } from './unprivileged-user.ts';
 
 export interface StackOptions {
   /** `.trollfix` of the project: state, logs, data. */
@@ -93,6 +93,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   );
   await claimStateDir(stateDir, stack.state);
   stack.claimed();
+  if (options.persistent && isPublicFolder(home)) {
+    const why = `${user?.name}, whom PostgreSQL runs as, cannot walk into ${stateDir}`;
+    options.progress({ kind: 'note', text: `the data are kept in ${home}: ${why}` });
+  }
   try {
     await stack.start();
     return stack;

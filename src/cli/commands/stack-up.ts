@@ -57,7 +57,7 @@ function upResult(context: CommandContext, status: StatusData): CommandResult {
 async function holdUp(context: CommandContext, stack: Stack): Promise<void> {
   try {
     const { signal } = context;
-    context.progress({ kind: 'note', text: 'up; Ctrl-C stops it' });
+    context.progress({ kind: 'note', text: 'up until Ctrl-C or `trollfix down`' });
     if (!signal.aborted) await once(signal, 'abort');
   } finally {
     await stack.stop();

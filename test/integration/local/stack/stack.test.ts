@@ -7,6 +7,7 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { packageRoot } from '../../../../src/kernel/package-root.ts';
+import { removePostgresData } from '../../../../src/local/postgres.ts';
 import { identityOf, isAlive } from '../../../../src/local/process-identity.ts';
 import { type Stack, startStack } from '../../../../src/local/stack.ts';
 import { checkStack } from '../../../../src/local/stack-health.ts';
@@ -173,14 +174,22 @@ describe('whoever runs it', () => {
 
   test('in a folder that only its owner can walk into', async () => {
     await chmod(temp.dir, 0o700);
-    const stack = await startStack(testStackOptions(temp.dir));
+    const told: string[] = [];
+    const stack = await startStack({
+      ...testStackOptions(temp.dir),
+      persistent: true,
+      progress: (event) => told.push('text' in event ? event.text : ''),
+    });
     const { state } = stack;
     expect((await checkStack(state)).services.map(({ health }) => health)).toEqual(['healthy', 'healthy']);
     await stack.stop();
     await expectGone(state);
-    // root keeps the data elsewhere then: nothing of that may stay either
+    await removePostgresData(state.dataDir);
+    // root keeps the data elsewhere then: that is said, and nothing is left there when they are removed
     const kept = path.dirname(state.dataDir);
-    if (kept !== temp.dir) expect(existsSync(kept)).toBe(false);
+    if (kept === temp.dir) return;
+    expect(told).toContainEqual(expect.stringContaining(state.dataDir));
+    expect(existsSync(kept)).toBe(false);
   });
 });
 
@@ -294,6 +303,18 @@ describe('a service that dies', () => {
     const frozen = (await checkStack(stateOf())).services.find(({ name }) => name === 'hls');
     hls?.kill('SIGCONT');
     expect(frozen).toMatchObject({ health: 'dead', reason: expect.stringContaining('does not answer') });
+  });
+
+  test('a settler that cannot work fails the start with what it said', async () => {
+    const start = startStack({
+      ...testStackOptions(temp.dir),
+      settler: { command: '/bin/sh', args: ['-c', 'echo "error: no such command" >&2; exit 2'], env: {} },
+    });
+    await expect(start).rejects.toMatchObject({
+      code: 'TF-STK-002',
+      message: expect.stringContaining('no such command'),
+    });
+    expect(readStackState(temp.dir)).toBeUndefined();
   });
 
   test('its last log line is the reason', async () => {

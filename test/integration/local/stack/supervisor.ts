@@ -7,7 +7,11 @@ const [, , stateDir = '', livekit = ''] = process.argv;
 const stack = await startStack({
   ...testStackOptions(stateDir, { hls: true, livekit: livekit === 'livekit' }),
   // code that does not watch its channel, as the settler's does not have to
-  settler: { command: process.execPath, args: ['-e', 'setInterval(() => {}, 1000)'], env: {} },
+  settler: {
+    command: process.execPath,
+    args: ['-e', 'console.log("settling"); setInterval(() => {}, 1000)'],
+    env: {},
+  },
 });
 process.once('SIGTERM', () => {
   void stack.stop();
