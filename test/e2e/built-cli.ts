@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { afterAll } from 'vitest';
 import { packageRoot } from '../../src/kernel/package-root.ts';
 
 export const bin = path.join(packageRoot, 'bin', 'trollfix.js');
@@ -23,9 +24,18 @@ export interface CliOptions {
   readonly onStart?: (child: ChildProcess) => void;
 }
 
-/** A folder without a trollfix.yaml in or above it. */
+const projects: string[] = [];
+afterAll(() => {
+  for (const project of projects) rmSync(project, { recursive: true, force: true });
+});
+
+/** A folder without a trollfix.yaml in or above it, gone when the tests are over. */
 export function emptyProject(): string {
-  return mkdtempSync(path.join(tmpdir(), 'trollfix-e2e-'));
+  const project = mkdtempSync(path.join(tmpdir(), 'trollfix-e2e-'));
+  // as a person's folder is: PostgreSQL, which is not root, keeps its data in it
+  chmodSync(project, 0o755);
+  projects.push(project);
+  return project;
 }
 
 /** Runs the built CLI as a user does: its own process, pipes for streams, an environment with nothing of ours. */

@@ -116,7 +116,7 @@ export class ReplicationStream {
     this.#publications = await this.#existingPublications();
     if (this.#publications.length === 0) throw new Error('no publication to stream');
     const decoder = new PgoutputDecoder();
-    const plugin = new TemporarySlotPlugin(decoder, this.#publications);
+    const plugin = new TemporarySlotPlugin(decoder, this.#publications, this.#stopped.signal);
     const service = new LogicalReplicationService(
       {
         connectionString: this.#options.adminUrl,
@@ -140,9 +140,15 @@ export class ReplicationStream {
     this.#generation++;
     // an old connection's slot may live on for a moment: the name must be new each time
     const slot = `trollfix_realtime_${randomBytes(8).toString('hex')}`;
+    // node-postgres never settles a connect() that end() came into: a stop must not wait for it
+    const { signal } = this.#stopped;
+    const stopped = Promise.withResolvers<never>();
+    const onAbort = () => stopped.reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
     try {
-      if (!this.#stopped.signal.aborted) await service.subscribe(plugin, slot);
+      if (!signal.aborted) await Promise.race([service.subscribe(plugin, slot), stopped.promise]);
     } finally {
+      signal.removeEventListener('abort', onAbort);
       await this.#close();
     }
   }
@@ -220,12 +226,14 @@ export class ReplicationStream {
 /** pgoutput with text values over a slot that lives as long as its connection. */
 class TemporarySlotPlugin extends PgoutputPlugin {
   readonly #decoder: PgoutputDecoder;
+  readonly #stopped: AbortSignal;
   /** The connection's socket, to pause reading. */
   socket: Socket | null = null;
 
-  constructor(decoder: PgoutputDecoder, publicationNames: readonly string[]) {
+  constructor(decoder: PgoutputDecoder, publicationNames: readonly string[], stopped: AbortSignal) {
     super({ protoVersion: 1, publicationNames: [...publicationNames] });
     this.#decoder = decoder;
+    this.#stopped = stopped;
   }
 
   // the service hands on whatever parse returns; the declared type is that of the parser we replace
@@ -234,6 +242,11 @@ class TemporarySlotPlugin extends PgoutputPlugin {
   }
 
   override async start(client: pg.Client, slotName: string, _lastLsn: string): Promise<unknown> {
+    if (this.#stopped.aborted) {
+      // the stop came before there was a connection to close
+      await client.end();
+      throw this.#stopped.reason;
+    }
     // node-postgres has the connection and its stream, but does not declare them
     this.socket = (client as unknown as { connection: { stream: Socket } }).connection.stream;
     // the walsender's grammar knows its keywords only in capitals
