@@ -7,8 +7,7 @@ import type { QuotaProfile } from '../local/gateway/context.ts';
 import type { SettlerCommand } from '../local/settler-process.ts';
 import { type Stack, startStack } from '../local/stack.ts';
 import type { StackEnv } from '../local/stack-state.ts';
-import { provision } from '../provision/provision.ts';
-import { openDatabase } from '../target/postgres/pool.ts';
+import { provisionUrl } from '../provision/provision-url.ts';
 import type { CommandContext } from './command.ts';
 
 export interface EmbeddedStackOptions {
@@ -42,12 +41,7 @@ export function startEmbeddedStack(context: CommandContext, options: EmbeddedSta
       : null,
     settler: settlerCommand,
     provision: async (stackEnv) => {
-      const pool = openDatabase(stackEnv.DATABASE_URL, { max: 2, applicationName: 'trollfix provision' });
-      try {
-        await provision(pool, { log, progress });
-      } finally {
-        await pool.end();
-      }
+      await provisionUrl(stackEnv.DATABASE_URL, { log, progress });
     },
     log,
     progress,

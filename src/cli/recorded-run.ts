@@ -65,9 +65,7 @@ export async function recordRun(
     commit: await commitOfTool(),
     interrupted: signal.aborted ? interruptionCode(signal.reason) : undefined,
   });
-  // the first save gives the digests that the matrix links to
-  const { artifacts } = await folder.save(draft);
-  const record = await folder.save(linkEvidence(draft, artifacts));
+  const record = await folder.save(draft, linkEvidence);
   return resultOf(context, record, folder.path);
 }
 

@@ -27,6 +27,9 @@ export interface RunFolderOptions {
   readonly log: Logger;
 }
 
+type UnsavedRecord = Omit<RunRecord, 'artifacts'>;
+type LinkArtifacts = (record: UnsavedRecord, artifacts: readonly Artifact[]) => UnsavedRecord;
+
 // A history is written faster than a disk takes it only when the disk hangs; past this, rows are counted as lost
 // instead of filling the memory of the generator.
 const backlogBytesLimit = 64 * 1024 * 1024;
@@ -77,11 +80,13 @@ export class RunFolder {
 
   /**
    * Writes `run.json` and `report.md` and, in `reports/`, the pointer to the latest run.
+   * @param link puts the digests of the folder's files where the record tells of them
    * @returns the record as written, with the artifacts of the folder
    */
-  async save(record: Omit<RunRecord, 'artifacts'>): Promise<RunRecord> {
+  async save(draft: UnsavedRecord, link: LinkArtifacts = (unlinked) => unlinked): Promise<RunRecord> {
     await this.#closeSeries();
     const artifacts = await this.#artifacts();
+    const record = link(draft, artifacts);
     // what is written has been checked against the schema that is shipped, and carries no secret
     const whole = runRecordSchema.parse(
       JSON.parse(redactStrings({ ...record, artifacts }, this.#options.redact)),

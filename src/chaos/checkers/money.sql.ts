@@ -1,33 +1,41 @@
+import { ofRun } from '../../probes/gift/gift-ledger.sql.ts';
+
+const rowsOfRun = `
+  gifts as materialized (select * from public.gift_ledger where ${ofRun}),
+  decisions as materialized (select * from public.gift_settlements where ${ofRun}),
+  queue as materialized (select * from public.gift_pending where ${ofRun})`;
+
 /** The books of one run: what came in, what is there, what the platform kept. $1 run id */
 export const runBooksSql = `
+  with ${rowsOfRun}
   select
     (select coalesce(sum(d.amount), 0) from public.wallet_deposits d where d.run_id = $1)::text as deposited,
     (select coalesce(sum(w.balance), 0) from public.wallets w where w.run_id = $1)::text as held,
-    (select coalesce(sum(s.fee), 0) from public.gift_settlements s where s.run_id = $1)::text as fees,
+    (select coalesce(sum(s.fee), 0) from decisions s)::text as fees,
     (select count(*) from public.wallets w where w.run_id = $1)::int as wallets,
     (select count(*) from public.wallets w where w.run_id = $1 and w.balance < 0)::int as negative,
-    (select count(*) from public.gift_ledger l where l.run_id = $1)::int as gifts,
-    (select count(*) from public.gift_settlements s where s.run_id = $1)::int as decided,
-    (select count(*) from public.gift_pending q where q.run_id = $1)::int as pending,
-    (select count(*) from public.gift_settlements s where s.run_id = $1
-      and not exists (select from public.gift_ledger l where l.seq = s.seq))::int as orphans,
-    (select count(*) from public.gift_settlements s join public.gift_pending q using (seq)
-      where s.run_id = $1)::int as decided_and_pending
+    (select count(*) from gifts)::int as gifts,
+    (select count(*) from decisions)::int as decided,
+    (select count(*) from queue)::int as pending,
+    (select count(*) from decisions s where not exists (select from gifts l where l.seq = s.seq))::int as orphans,
+    (select count(*) from decisions s join queue q using (seq))::int as decided_and_pending
 `;
 
 /**
  * Wallets whose balance is not what their own gifts make of their deposits. Computed from ledger and settlements, not
- * from the view \`ledger_entries\`, so that a mistake in the view cannot hide one in the money. $1 run id
+ * from the view `ledger_entries`, so that a mistake in the view cannot hide one in the money. $1 run id
  */
 export const walletDifferencesSql = `
-  with moves as (
+  with ${rowsOfRun},
+  paid as (
+    select l.sender_id, l.receiver_id, l.amount, s.fee
+      from gifts l join decisions s using (seq) where s.status = 'settled'
+  ), moves as (
     select d.user_id, d.amount from public.wallet_deposits d where d.run_id = $1
     union all
-    select l.sender_id, -l.amount from public.gift_ledger l join public.gift_settlements s using (seq)
-      where l.run_id = $1 and s.status = 'settled'
+    select sender_id, -amount from paid
     union all
-    select l.receiver_id, l.amount - s.fee from public.gift_ledger l join public.gift_settlements s using (seq)
-      where l.run_id = $1 and s.status = 'settled'
+    select receiver_id, amount - fee from paid
   ), booked as (
     select user_id, sum(amount) as amount from moves group by user_id
   )

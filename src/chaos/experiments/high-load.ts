@@ -1,10 +1,11 @@
 import type pg from 'pg';
 import { createFixture, type Fixture } from '../../probes/fixture.ts';
+import { sendGiftsSql } from '../../probes/gift/gift-ledger.sql.ts';
 import type { MatrixRow } from '../../record/matrix-row.ts';
 import { checkMoney } from '../checkers/money.ts';
 import type { Experiment, ExperimentContext, Observation } from '../experiment.ts';
 import { invariant } from '../run-experiment.ts';
-import { batchLogsSinceSql, decidedOfSql, holdPendingSql, sendGiftsSql } from './settlement.sql.ts';
+import { batchLogsSinceSql, decidedOfSql, holdPendingSql } from './settlement.sql.ts';
 import { pendingOf, processBatch, settleAll } from './settlement.ts';
 
 /** Small batches make many rounds, so that two drainers meet often. */

@@ -1,17 +1,13 @@
-/** How many gifts of a run wait. $1 run id */
-export const pendingOfRunSql = 'select count(*)::int as pending from public.gift_pending where run_id = $1';
+import { ofRun } from '../../probes/gift/gift-ledger.sql.ts';
 
 /** One batch, as the original had it. $1 batch size */
 export const processBatchSql =
   'select claimed, settled, failed, backlog::int, busy from public.process_gift_ledger_batch($1)';
 
-/** Batched intake. $1 jsonb list of gifts */
-export const sendGiftsSql = 'select public.send_gifts($1::jsonb) as result';
-
 /** Decisions of a run in the order of the ledger. $1 run id */
 export const decisionsSql = `
   select g.gift_id as "giftId", g.sender_id as "senderId", g.amount::int, g.status, g.reason
-    from public.gifts g where g.run_id = $1 order by g.seq
+    from public.gifts g where ${ofRun} order by g.seq
 `;
 
 /** Balances of a run. $1 run id */

@@ -1,7 +1,8 @@
 import type pg from 'pg';
 import { pollUntil } from '../../kernel/deadline.ts';
+import { pendingSql } from '../../probes/gift/gift-ledger.sql.ts';
 import type { ExperimentContext } from '../experiment.ts';
-import { pendingOfRunSql, processBatchSql } from './settlement.sql.ts';
+import { processBatchSql } from './settlement.sql.ts';
 
 export interface BatchResult {
   readonly claimed: number;
@@ -27,7 +28,7 @@ export async function processBatch(
 }
 
 export async function pendingOf(database: pg.Pool, runId: string): Promise<number> {
-  const { rows } = await database.query<{ pending: number }>(pendingOfRunSql, [runId]);
+  const { rows } = await database.query<{ pending: number }>(pendingSql, [runId]);
   return rows[0]?.pending ?? 0;
 }
 

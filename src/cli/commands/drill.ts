@@ -1,10 +1,9 @@
 import type { Target } from '../../config/target.ts';
 import type { Stack } from '../../local/stack.ts';
 import { type StackState, stackTarget } from '../../local/stack-state.ts';
-import { provision } from '../../provision/provision.ts';
+import { provisionUrl } from '../../provision/provision-url.ts';
 import { runDrill } from '../../run/drill.ts';
 import { type DrillPlan, fullDrill, quickDrill, withQuota } from '../../run/drill-plan.ts';
-import { openDatabase } from '../../target/postgres/pool.ts';
 import type { CommandContext, CommandRun } from '../command.ts';
 import { startEmbeddedStack } from '../embedded-stack.ts';
 import { recordRun } from '../recorded-run.ts';
@@ -67,15 +66,7 @@ function intentOf(plan: DrillPlan) {
 
 async function provisionTarget({ log, progress }: CommandContext, target: Target): Promise<void> {
   if (target.databaseUrl === undefined) return;
-  const database = openDatabase(target.databaseUrl.reveal(), {
-    max: 2,
-    applicationName: 'trollfix provision',
-  });
-  try {
-    await provision(database, { log, progress });
-  } finally {
-    await database.end();
-  }
+  await provisionUrl(target.databaseUrl.reveal(), { log, progress });
 }
 
 /** A service that dies under the drill explains figures that nothing else would. */

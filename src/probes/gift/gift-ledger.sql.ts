@@ -1,5 +1,8 @@
-// No index holds run_id: rows of a run are found by seq, which is above where the ledger stood when the run began.
-const ofRun = `seq > (select r.first_seq from public.synthetic_runs r where r.run_id = $1) and run_id = $1`;
+/**
+ * Condition for rows of run $1 in ledger, settlements and queue. No index holds run_id: they are found by seq, which is
+ * above where the ledger stood when the run began.
+ */
+export const ofRun = `seq > (select r.first_seq from public.synthetic_runs r where r.run_id = $1) and run_id = $1`;
 
 /** A gift as a signed-in user over a pooled connection: the claims hold for this one statement. $1 claims, $2 gift, $3 stream, $4 receiver, $5 amount */
 export const sendGiftSql = `

@@ -71,12 +71,6 @@ export function testStackOptions(stateDir: string, options: TestStackOptions = {
 }
 
 async function provisionTestStack(env: StackEnv): Promise<void> {
-  const { provision } = await import('../../../src/provision/provision.ts');
-  const { openDatabase } = await import('../../../src/target/postgres/pool.ts');
-  const pool = openDatabase(env.DATABASE_URL, { max: 2 });
-  try {
-    await provision(pool, { log: silentLogger, progress: silentProgress });
-  } finally {
-    await pool.end();
-  }
+  const { provisionUrl } = await import('../../../src/provision/provision-url.ts');
+  await provisionUrl(env.DATABASE_URL, { log: silentLogger, progress: silentProgress });
 }
