@@ -344,21 +344,29 @@ test('the official client accepts the join reply and casts the record', async ()
 describe('a commit that is streamed before it is visible', () => {
   const held = async (run: () => Promise<void>) => {
     const admin = new pg.Client(postgres.adminUrl);
+    const probe = new pg.Client(postgres.adminUrl);
     await admin.connect();
     try {
       // a standby that never comes: commits are flushed and streamed, but stay invisible until it is given up
       await admin.query(`alter system set synchronous_standby_names = 'nosuch'`);
       await admin.query('select pg_reload_conf()');
+      // the checkpointer tells the other backends, so `show` proves nothing: a commit that waits does
+      probe.on('error', () => {}); // its connection ends with the test
+      await probe.connect();
+      const commit = () =>
+        void probe.query(`select pg_logical_emit_message(true, 'held', '')`).then(commit, () => {});
+      commit();
       await pollUntil(
         async () =>
-          (await admin.query('show synchronous_standby_names')).rows[0].synchronous_standby_names ===
-            'nosuch' || undefined,
-        { ms: 5_000, everyMs: 10, what: 'the setting' },
+          (await admin.query(`select from pg_stat_activity where wait_event = 'SyncRep'`)).rowCount ||
+          undefined,
+        { ms: 5_000, everyMs: 10, what: 'a commit that waits' },
       );
       await run();
     } finally {
       await admin.query('alter system reset synchronous_standby_names');
       await admin.query('select pg_reload_conf()');
+      await probe.end();
       await admin.end();
     }
   };
