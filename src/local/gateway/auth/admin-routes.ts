@@ -1,4 +1,4 @@
-import { AuthError, invalid, userNotFound } from './auth-error.ts';
+import { AuthError, emailExists, invalid, userNotFound } from './auth-error.ts';
 import { type AuthAnswer, type AuthInput, type AuthTransaction, ok } from './auth-exchange.ts';
 import {
   countUsersSql,
@@ -16,6 +16,7 @@ import {
   findUserByEmail,
   findUserById,
   insertUser,
+  isTaken,
   type UserRow,
   updateUser,
   userJson,
@@ -97,15 +98,11 @@ export class AdminRoutes {
       appMetadata: checkedMetadata(body.app_metadata, 'app_metadata'),
       bannedUntil: banEnd(body.ban_duration) ?? undefined,
     };
-    const exists = () =>
-      new AuthError(422, 'email_exists', 'A user with this email address has already been registered');
     const row = await this.#transaction(async (client) => {
-      if (email !== undefined && (await findUserByEmail(client, email))) throw exists();
+      if (email !== undefined && (await findUserByEmail(client, email))) throw emailExists();
       return insertUser(client, user);
     }).catch((error: unknown) => {
-      // the id, the phone, or an e-mail registered at the same moment
-      if (error instanceof Error && 'code' in error && error.code === '23505') throw exists();
-      throw error;
+      throw isTaken(error) ? emailExists() : error;
     });
     return userJson(row);
   }
@@ -124,13 +121,7 @@ export class AdminRoutes {
     const row = await this.#transaction(async (client) => {
       if (changes.email !== undefined) {
         const other = await findUserByEmail(client, changes.email);
-        if (other && other.id !== id) {
-          throw new AuthError(
-            422,
-            'email_exists',
-            'A user with this email address has already been registered',
-          );
-        }
+        if (other && other.id !== id) throw emailExists();
       }
       return updateUser(client, id, changes);
     });

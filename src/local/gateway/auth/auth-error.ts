@@ -24,6 +24,10 @@ export function invalid(message: string): AuthError {
   return new AuthError(400, 'validation_failed', message);
 }
 
+export function emailExists(): AuthError {
+  return new AuthError(422, 'email_exists', 'A user with this email address has already been registered');
+}
+
 export function userNotFound(): AuthError {
   return new AuthError(404, 'user_not_found', 'User not found');
 }

@@ -6,7 +6,7 @@ import { packageVersion } from '../../../kernel/package-root.ts';
 import type { KeyAuthenticator } from '../authenticator.ts';
 import { AuthRefusal, type Claims } from '../context.ts';
 import { AdminRoutes } from './admin-routes.ts';
-import { AuthError, invalid } from './auth-error.ts';
+import { AuthError, emailExists, invalid } from './auth-error.ts';
 import { type AuthAnswer, type AuthInput, ok } from './auth-exchange.ts';
 import { becomeAuthAdminSql, deleteSessionsSql, findSessionSql } from './auth-queries.sql.ts';
 import { hashPassword, passwordMatches } from './passwords.ts';
@@ -19,6 +19,7 @@ import {
   findUserByEmail,
   findUserById,
   insertUser,
+  isTaken,
   type UserRow,
   updateUser,
   userJson,
@@ -141,8 +142,7 @@ export class AuthHandler {
       const user = await insertUser(client, { id, email, password, confirmed: true, userMetadata }).catch(
         (error: unknown) => {
           // two sign-ups at once: the index lets one pass
-          if (error instanceof AuthError) throw error;
-          throw exists();
+          throw isTaken(error) ? exists() : error;
         },
       );
       return this.#sessions.start(client, user, originOf(input));
@@ -195,11 +195,7 @@ export class AuthHandler {
     return this.#transaction(async (client) => {
       const { user } = await this.#caller(input, client);
       if (email !== undefined && email !== user.email && (await findUserByEmail(client, email))) {
-        throw new AuthError(
-          422,
-          'email_exists',
-          'A user with this email address has already been registered',
-        );
+        throw emailExists();
       }
       if (
         password !== undefined &&

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type pg from 'pg';
+import pg from 'pg';
 import { AuthError, invalid, userNotFound } from './auth-error.ts';
 import {
   findUserByEmailSql,
@@ -76,7 +76,7 @@ export interface NewUser {
 /**
  * Makes a user with its identity. Triggers on auth.users run in the same transaction; when one fails, nothing is
  * kept and the client reads what hosted says.
- * @throws AuthError 500 unexpected_failure
+ * @throws AuthError 500 unexpected_failure; pg.DatabaseError that `isTaken` knows
  */
 export async function insertUser(client: pg.ClientBase, user: NewUser): Promise<UserRow> {
   const id = user.id ?? randomUUID();
@@ -98,7 +98,7 @@ export async function insertUser(client: pg.ClientBase, user: NewUser): Promise<
   try {
     await client.query(insertUserSql, values);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === '23505') throw error;
+    if (isTaken(error)) throw error;
     throw new AuthError(500, 'unexpected_failure', 'Database error saving new user');
   }
   if (user.email !== undefined) {
@@ -106,6 +106,19 @@ export async function insertUser(client: pg.ClientBase, user: NewUser): Promise<
     await client.query(insertEmailIdentitySql, [id, identity]);
   }
   return existing(await findUserById(client, id));
+}
+
+/**
+ * Whether a user could not be made because its e-mail, phone or id has one, registered at the same moment perhaps.
+ * A trigger that runs into a key of the application's own tables fails otherwise: nobody has registered.
+ */
+export function isTaken(error: unknown): boolean {
+  return (
+    error instanceof pg.DatabaseError &&
+    error.code === '23505' &&
+    error.schema === 'auth' &&
+    error.table === 'users'
+  );
 }
 
 export interface UserChanges {

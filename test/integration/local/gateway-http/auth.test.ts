@@ -97,6 +97,28 @@ describe('sign-up', () => {
     if (email.startsWith('refused')) expect(error?.message).toBe('Database error saving new user');
   });
 
+  test('a failure of the application or the database is not said to be a known address', async () => {
+    await f.owner.query('alter table public.people add constraint people_nick unique (nick)');
+    const signUp = (nick: string) =>
+      client().auth.signUp({ email: newEmail(), password: 'secret-1', options: { data: { nick } } });
+    expect((await signUp('the one')).error).toBeNull();
+    expect((await signUp('the one')).error).toMatchObject({
+      status: 500,
+      message: 'Database error saving new user',
+    });
+    await f.admin.query(`create function public.no_identity() returns trigger language plpgsql as
+        $$ begin raise exception 'no room'; end $$;
+      create trigger no_identity before insert on auth.identities execute function public.no_identity()`);
+    try {
+      expect((await signUp('another')).error).toMatchObject({
+        status: 500,
+        message: 'Unexpected failure, please check server logs for more information',
+      });
+    } finally {
+      await f.admin.query('drop trigger no_identity on auth.identities');
+    }
+  });
+
   test('anonymous and phone sign-ups, and everything that sends mail, are refused clearly', async () => {
     expect((await client().auth.signInAnonymously()).error).toMatchObject({
       status: 422,
