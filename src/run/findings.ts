@@ -1,3 +1,4 @@
+import { backlogLogged } from '../chaos/experiments/high-load.ts';
 import type { MatrixRow } from '../record/matrix-row.ts';
 import type { Measurement } from '../record/measurement.ts';
 import { drillMeasurementIds, originalMatrixIds, type StatusRow } from '../record/run-record.ts';
@@ -95,7 +96,12 @@ export function statusRows(findings: Findings): StatusRow[] {
       feature: 'Gift Ledger',
       method:
         'Gifts sent and settled under load, with overdrawn senders and two drainers at once; money conserved, every gift settled exactly once.',
-      ...combine([measured('gift.settlement'), tried('insufficient-funds'), tried('high-load')]),
+      ...combine([
+        measured('gift.ingestion'),
+        measured('gift.settlement'),
+        tried('insufficient-funds'),
+        tried('high-load'),
+      ]),
     },
     {
       priority: 'P1',
@@ -116,28 +122,28 @@ export function statusRows(findings: Findings): StatusRow[] {
   ];
 }
 
-/** Ejection alone is not a revocation: with a door still open it is only `partial`. */
+/** Ejection alone is not a revocation: with a door still open, or one that nobody could try, it is only `partial`. */
 function revocationStatus(
   findings: Findings,
   evidence: readonly Evidence[],
 ): Pick<StatusRow, 'status' | 'evidence'> {
-  const result = combine(evidence);
   const doors = findings.measurement('seat.readmission');
-  if (doors === undefined || doors.value === null) {
-    return {
-      status: result.status === 'verified' ? 'partial' : result.status,
-      evidence: [...result.evidence, 'seat.readmission: absent'],
-    };
-  }
-  const line = `seat.readmission: ${doors.value} of ${doors.samples} tries got back in`;
+  const result = combine([...evidence, { label: 'seat.readmission', outcome: outcomeOf(doors) }]);
+  if (doors === undefined || doors.value === null) return result;
+  const line = `seat.readmission: ${doors.value} of ${doors.samples} ways back in were open`;
   const status = doors.value > 0 && result.status === 'verified' ? 'partial' : result.status;
   return { status, evidence: [...result.evidence, line] };
 }
 
+/** Judged by the runs that should have logged a backlog, not by those that did: one that logged none is a fault. */
 function batchLogEvidence(findings: Findings): Evidence {
-  const runs = findings.row('high-load')?.details.batchLogRuns;
-  const finished = typeof runs === 'number' ? runs : 0;
-  return { label: `${finished} finished runs in gift_batch_logs`, outcome: finished > 0 ? 'held' : 'absent' };
+  const logged = findings.row('high-load')?.invariants.find(({ name }) => name === backlogLogged);
+  if (logged === undefined) return { label: 'gift_batch_logs', outcome: 'absent' };
+  const { checked, violations } = logged;
+  return {
+    label: `${checked} runs in gift_batch_logs`,
+    outcome: violations > 0 ? 'broken' : checked > 0 ? 'held' : 'absent',
+  };
 }
 
 /** What to do about what was found, each with its reason. Nothing here is advice that no finding stands behind. */
@@ -171,7 +177,7 @@ function doorSteps(findings: Findings): Array<{ text: string; because: string }>
   return [
     {
       text: 'Do not rely on ejection alone: put an admission check in front of LiveKit, and keep its port private.',
-      because: `${doors.value} of ${doors.samples} tries to come back after an ejection succeeded; LiveKit keeps no list of the removed.`,
+      because: `${doors.value} of ${doors.samples} ways back in were open after an ejection; LiveKit keeps no list of the removed.`,
     },
   ];
 }

@@ -86,6 +86,41 @@ describe('the status of the original features', () => {
     expect(revocation(4)?.evidence.join()).toContain('4 of 11');
   });
 
+  it('does not call it hard either when doors did not answer, or a banned user was given a token', () => {
+    const revocation = (readmission: Partial<Measurement>) =>
+      statusRows(
+        new Findings(
+          [measured('seat.ejection'), measured('seat.readmission', { value: 0, samples: 6, ...readmission })],
+          [row('seat-expiration', 'pass')],
+        ),
+      )[0]?.status;
+    expect(revocation({})).toBe('verified');
+    expect(revocation({ status: 'inconclusive' })).toBe('partial');
+    expect(revocation({ thresholds: [failed] })).toBe('failed');
+    expect(revocation({ status: 'no_data', value: null })).toBe('partial');
+  });
+
+  it('calls the ledger failed when gifts were lost on the way in, whatever settlement says', () => {
+    const matrix = [row('insufficient-funds', 'pass'), row('high-load', 'pass')];
+    const ledger = (ingestion: Measurement) =>
+      statusRows(new Findings([ingestion, measured('gift.settlement')], matrix)).find(
+        ({ feature }) => feature === 'Gift Ledger',
+      )?.status;
+    expect(ledger(measured('gift.ingestion'))).toBe('verified');
+    expect(ledger(measured('gift.ingestion', { thresholds: [failed] }))).toBe('failed');
+  });
+
+  it('calls the metrics failed when a settlement run logged no backlog, though others did', () => {
+    const metrics = (violations: number, checked = 10) => {
+      const logged = { name: 'every settlement run logged its backlog', checked, violations, details: [] };
+      const highLoad = { ...row('high-load', violations > 0 ? 'fail' : 'pass'), invariants: [logged] };
+      return statusRows(new Findings([], [highLoad])).find(({ feature }) => feature === 'Metrics')?.status;
+    };
+    expect(metrics(0)).toBe('verified');
+    expect(metrics(7)).toBe('failed');
+    expect(metrics(0, 0)).toBe('not_run');
+  });
+
   it('says not_run for what has no evidence at all, and partial for what has some', () => {
     const none = statusRows(new Findings([], []));
     expect(none.map((r) => r.status)).toEqual(Array(6).fill('not_run'));
