@@ -141,8 +141,9 @@ class Enforcer implements SeatEnforcer {
     let sweepAtMs = 0;
     let reconcileAtMs = 0;
     while (!signal.aborted) {
+      const roundAtMs = clock.monotonicMs();
       try {
-        if (clock.monotonicMs() >= sweepAtMs) {
+        if (roundAtMs >= sweepAtMs) {
           sweepAtMs = clock.monotonicMs() + sweepEveryMs;
           await this.#options.database.query(expireDueSeatsSql, [batchLimit]);
         }
@@ -156,7 +157,7 @@ class Enforcer implements SeatEnforcer {
         if (signal.aborted) return;
         log.warn('seat enforcer: round failed', { error: messageOf(error) });
       }
-      await this.#rest(Math.max(0, this.#nextDueMs(sweepAtMs) - clock.monotonicMs()));
+      await this.#rest(Math.max(0, this.#nextDueMs(sweepAtMs, roundAtMs) - clock.monotonicMs()));
     }
   }
 
@@ -176,8 +177,10 @@ class Enforcer implements SeatEnforcer {
     this.#wake.resolve();
   }
 
-  #nextDueMs(sweepAtMs: number): number {
-    return Math.min(sweepAtMs, ...[...this.#retryAtMs.values()].map(({ atMs }) => atMs));
+  /** What was due by `roundAtMs` has had its turn; when that round failed, the sweep sets the pace. */
+  #nextDueMs(sweepAtMs: number, roundAtMs: number): number {
+    const retriesAtMs = [...this.#retryAtMs.values()].map(({ atMs }) => atMs);
+    return Math.min(sweepAtMs, ...retriesAtMs.filter((atMs) => atMs > roundAtMs));
   }
 
   async #workOutbox(signal: AbortSignal): Promise<void> {
@@ -187,11 +190,17 @@ class Enforcer implements SeatEnforcer {
       .map(([id]) => id);
     const { rows } = await database.query<PendingEjection>(pendingEjectionsSql, [waiting, batchLimit]);
     this.#pending = rows.length + waiting.length;
+    if (rows.length < batchLimit) this.#forgetAllBut([...waiting, ...rows.map(({ id }) => id)]);
     const rooms = Map.groupBy(rows, ({ room }) => room);
     for (const [room, ejections] of rooms) {
       signal.throwIfAborted();
       await this.#workRoom(room, ejections, signal);
     }
+  }
+
+  /** Restored, granted again, purged, ejected by another enforcer: there is nothing to be tried again. */
+  #forgetAllBut(pending: readonly string[]): void {
+    for (const id of this.#retryAtMs.keys()) if (!pending.includes(id)) this.#retryAtMs.delete(id);
   }
 
   async #workRoom(room: string, ejections: readonly PendingEjection[], signal: AbortSignal): Promise<void> {

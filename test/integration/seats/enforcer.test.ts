@@ -1,5 +1,5 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { systemClock } from '../../../src/kernel/clock.ts';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { sleep, systemClock } from '../../../src/kernel/clock.ts';
 import { pollUntil } from '../../../src/kernel/deadline.ts';
 import { silentLogger } from '../../../src/kernel/log.ts';
 import {
@@ -219,6 +219,36 @@ describe('the seat enforcer', () => {
     expect(await awaitEjection(participant, 3_000)).toMatchObject({ ejected: false });
     expect(await openEjections(ada)).toBe(0);
     await participant.close();
+  });
+
+  it('rests when somebody else did what it had failed at, and while the database is down', async () => {
+    await cohort.grant(streamId, [ada, bob]);
+    await enforcer.start();
+    stage.livekit.service.kill('SIGKILL');
+    await cohort.revoke(streamId, [ada, bob]);
+    await pollUntil(() => (enforcer.stats().failed > 1 ? true : undefined), {
+      ms: 10_000,
+      everyMs: 20,
+      what: 'the ejections to fail',
+    });
+    // bob's stays: its next try comes due while nobody can be asked
+    await restoreSeat(desk, { streamId, userId: ada, reason: null });
+    expect(await openEjections(ada)).toBe(0);
+    const queries = vi.spyOn(stage.database, 'query');
+    try {
+      await sleep(2_500);
+      expect(queries.mock.calls.length, 'about ten for each second').toBeLessThan(40);
+      stage.postgres.service.kill('SIGKILL');
+      await sleep(1_000);
+      queries.mockClear();
+      await sleep(2_500);
+      expect(queries.mock.calls.length, 'one or two for each second').toBeLessThan(15);
+    } finally {
+      queries.mockRestore();
+      await stage.postgres.service.restart(AbortSignal.timeout(60_000));
+      await stage.livekit.service.restart(AbortSignal.timeout(20_000));
+    }
+    await untilDone(bob);
   });
 
   it('start and stop are idempotent and leave nothing listening', async () => {
