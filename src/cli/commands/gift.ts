@@ -10,7 +10,7 @@ import {
 import type { CommandContext, CommandInput, CommandResult, Style } from '../command.ts';
 import { alignColumns } from '../output/columns.ts';
 import { renderTable } from '../output/table.ts';
-import { withDatabase } from './target-database.ts';
+import { withDatabase } from '../target-database.ts';
 
 /** More than a day of them is no table any more. */
 const mostRuns = 10_000;

@@ -6,7 +6,7 @@ import { exportSupabase } from '../../provision/export-supabase.ts';
 import { type ProvisionResult, provision } from '../../provision/provision.ts';
 import type { CommandContext, CommandInput, CommandResult } from '../command.ts';
 import { renderTable } from '../output/table.ts';
-import { withDatabase } from './target-database.ts';
+import { withDatabase } from '../target-database.ts';
 
 export async function runProvision(context: CommandContext, input: CommandInput): Promise<CommandResult> {
   const { dryRun, check, exportSupabase: folder } = input.options;

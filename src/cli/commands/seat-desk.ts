@@ -2,7 +2,7 @@ import { TrollfixError } from '../../kernel/errors.ts';
 import type { SeatDesk } from '../../ops/seats.ts';
 import { liveKitAdmin } from '../../target/livekit/admin.ts';
 import type { CommandContext, CommandInput } from '../command.ts';
-import { withDatabase } from './target-database.ts';
+import { withDatabase } from '../target-database.ts';
 
 /**
  * Opens what seat commands act through, for as long as `work` runs.

@@ -1,7 +1,7 @@
 import { drainGifts } from '../../ops/gifts.ts';
 import { createSettler } from '../../ops/settler.ts';
 import type { CommandContext, CommandInput, CommandResult } from '../command.ts';
-import { databaseUrlOf, withDatabase } from './target-database.ts';
+import { databaseUrlOf, withDatabase } from '../target-database.ts';
 
 export async function runSettle(context: CommandContext, input: CommandInput): Promise<CommandResult> {
   const everyMs = durationOption(input, 'every');

@@ -1,12 +1,12 @@
 import type pg from 'pg';
-import type { Target } from '../../config/target.ts';
-import { TrollfixError } from '../../kernel/errors.ts';
-import { openDatabase } from '../../target/postgres/pool.ts';
-import type { CommandContext } from '../command.ts';
+import type { Target } from '../config/target.ts';
+import { TrollfixError } from '../kernel/errors.ts';
+import { databaseError, openDatabase } from '../target/postgres/pool.ts';
+import type { CommandContext } from './command.ts';
 
 /**
- * Opens the target's database for as long as `work` runs.
- * @throws TF-CFG-005 when the target has no database URL
+ * Opens the database of the context's target for as long as `work` runs.
+ * @throws TF-CFG-005 when the target has no database URL; what a failed query means, as `databaseError` says
  */
 export async function withDatabase<T>(
   context: CommandContext,
@@ -14,9 +14,20 @@ export async function withDatabase<T>(
   work: (database: pg.Pool, target: Target) => Promise<T>,
 ): Promise<T> {
   const target = await context.target();
+  return withDatabaseOf(target, purpose, (database) => work(database, target));
+}
+
+/** The same for a target that is at hand. */
+export async function withDatabaseOf<T>(
+  target: Target,
+  purpose: string,
+  work: (database: pg.Pool) => Promise<T>,
+): Promise<T> {
   const database = openDatabase(databaseUrlOf(target), { max: 2, applicationName: `trollfix ${purpose}` });
   try {
-    return await work(database, target);
+    return await work(database);
+  } catch (error) {
+    throw databaseError(error);
   } finally {
     await database.end();
   }
