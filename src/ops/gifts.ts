@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { TrollfixError } from '../kernel/errors.ts';
-import { databaseError } from '../target/postgres/pool.ts';
+import { databaseError, withConnection } from '../target/postgres/pool.ts';
 import { drainSql, healthSql, lastRunHereSql, lockHolderSql, recentRunsSql } from './gifts.sql.ts';
 
 export type HealthVerdict = 'ok' | 'late' | 'failing' | 'diverging' | 'stalled';
@@ -101,19 +101,7 @@ const resumedBatch = 16_000;
  * @throws TF-GIFT-001 when another session is settling; TF-GIFT-003 when a round failed; TF-DB-001, TF-DB-002, TF-DB-003
  */
 export async function drainGifts(pool: pg.Pool, options: DrainOptions = {}): Promise<DrainResult> {
-  const client = await pool.connect().catch((error: unknown) => {
-    throw databaseError(error);
-  });
-  let broken: Error | undefined;
-  try {
-    return await drainOn(client, options);
-  } catch (error) {
-    const known = databaseError(error);
-    if (!(known instanceof TrollfixError) || known.code === 'TF-DB-001') broken = known;
-    throw known;
-  } finally {
-    client.release(broken);
-  }
+  return withConnection(pool, (client) => drainOn(client, options));
 }
 
 async function drainOn(client: pg.PoolClient, options: DrainOptions): Promise<DrainResult> {
@@ -127,13 +115,8 @@ async function drainOn(client: pg.PoolClient, options: DrainOptions): Promise<Dr
     if (options.signal?.aborted) return { ...total, stoppedBy: 'interrupted' };
     if (leftMs <= 0) return { ...total, stoppedBy: 'time' };
     const firstBatch = total.rounds === 0 ? 1000 : resumedBatch;
-    await client.query(drainSql, [
-      Math.ceil(Math.min(sliceMs, leftMs)),
-      options.source ?? 'manual',
-      firstBatch,
-    ]);
-    const { rows } = await client.query<SliceRow>(lastRunHereSql);
-    const slice = rows[0];
+    const budgetMs = Math.ceil(Math.min(sliceMs, leftMs));
+    const slice = await callDrain(client, budgetMs, options.source ?? 'manual', firstBatch);
     if (slice === undefined) throw new Error('the drain left no log row'); // it commits one before anything else
     if (slice.stop_reason === 'error') throw roundFailed(slice.error ?? 'unknown');
     if (slice.stop_reason === 'skipped_locked' && total.rounds + slice.rounds === 0)
@@ -143,6 +126,17 @@ async function drainOn(client: pg.PoolClient, options: DrainOptions): Promise<Dr
     if (slice.stop_reason === 'empty') return { ...total, stoppedBy: 'empty' };
     if (slice.stop_reason === 'skipped_locked') return { ...total, stoppedBy: 'taken over' };
   }
+}
+
+/** One CALL of the drain on a connection, and the log row that it left; undefined when there is none. */
+export async function callDrain(
+  client: pg.ClientBase,
+  budgetMs: number,
+  source: string,
+  firstBatch: number,
+): Promise<SliceRow | undefined> {
+  await client.query(drainSql, [budgetMs, source, firstBatch]);
+  return (await client.query<SliceRow>(lastRunHereSql)).rows[0];
 }
 
 interface SliceRow {
@@ -221,22 +215,14 @@ function healthOf(row: HealthRow): GiftHealth {
   };
 }
 
-interface RunRow {
+interface RunRow extends SliceRow {
   id: string;
   trigger_source: string;
   started_at: Date;
   finished_at: Date | null;
-  rounds: number;
-  claimed: string;
-  settled: string;
-  failed: string;
-  coins_moved: string;
-  backlog_count: string | null;
   oldest_pending_s: number | null;
   ingest_per_s: number | null;
   drain_per_s: number | null;
-  stop_reason: string | null;
-  error: string | null;
 }
 
 function runOf(row: RunRow): SettlementRun {

@@ -4,7 +4,7 @@ import { withDeadline } from '../kernel/deadline.ts';
 import { messageOf } from '../kernel/errors.ts';
 import type { Logger } from '../kernel/log.ts';
 import { connectionConfig, databaseError } from '../target/postgres/pool.ts';
-import { drainSql, lastRunHereSql } from './gifts.sql.ts';
+import { callDrain } from './gifts.ts';
 
 export interface SettlerOptions {
   readonly databaseUrl: string;
@@ -126,9 +126,7 @@ class SettlementWorker implements Settler {
     const client = await this.#connected();
     const startedAtMs = this.#clock.now();
     const beganMs = this.#clock.monotonicMs();
-    await client.query(drainSql, [this.#budgetMs, 'settler', 1000]);
-    const { rows } = await client.query(lastRunHereSql);
-    const row = rows[0];
+    const row = await callDrain(client, this.#budgetMs, 'settler', 1000);
     const run: SettlerRun = {
       startedAtMs,
       durationMs: this.#clock.monotonicMs() - beganMs,

@@ -1,9 +1,8 @@
 import type pg from 'pg';
-import { databaseError } from '../target/postgres/pool.ts';
+import { withConnection } from '../target/postgres/pool.ts';
 import { type DatabaseObject, type Inventory, readInventory, readRegistered } from './inventory.ts';
 import { type Migration, readMigrations } from './migrations.ts';
 import { migrationState } from './provision.ts';
-import { registryExistsSql } from './registry.sql.ts';
 import { scheduleTroubles } from './schedule.ts';
 
 export interface DriftItem {
@@ -34,21 +33,12 @@ export async function checkDrift(
   options: { migrations?: readonly Migration[] } = {},
 ): Promise<DriftReport> {
   const migrations = options.migrations ?? (await readMigrations());
-  const client = await pool.connect().catch((error: unknown) => {
-    throw databaseError(error);
-  });
-  let broken: Error | undefined;
-  try {
+  return withConnection(pool, async (client) => {
     await client.query('begin transaction isolation level repeatable read read only');
     const report = await readDrift(client, migrations);
     await client.query('rollback');
     return report;
-  } catch (error) {
-    broken = databaseError(error);
-    throw broken;
-  } finally {
-    client.release(broken);
-  }
+  });
 }
 
 async function readDrift(client: pg.PoolClient, migrations: readonly Migration[]): Promise<DriftReport> {
@@ -58,8 +48,7 @@ async function readDrift(client: pg.PoolClient, migrations: readonly Migration[]
     ...state.edited.map((name) => migrationDrift(name, 'edited', 'the file is not what was applied')),
     ...state.unknown.map((name) => migrationDrift(name, 'unknown', 'applied, but not part of this version')),
   ];
-  const { rows } = await client.query<{ present: boolean }>(registryExistsSql);
-  if (!rows[0]?.present) return { drift, objectsChecked: 0, migrationsApplied: 0 };
+  if (!state.registered) return { drift, objectsChecked: 0, migrationsApplied: 0 };
 
   const registered = await readRegistered(client);
   drift.push(...compareObjects(registered, await readInventory(client)));

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { messageOf, TrollfixError } from '../kernel/errors.ts';
 import type { Logger, Progress } from '../kernel/log.ts';
 import { packageVersion } from '../kernel/package-root.ts';
-import { databaseError, sqlStateOf } from '../target/postgres/pool.ts';
+import { databaseError, sqlStateOf, withConnection } from '../target/postgres/pool.ts';
 import { adoptSupabaseHistory } from './adopt.ts';
 import { bookChanges, readInventory } from './inventory.ts';
 import { type Migration, readMigrations } from './migrations.ts';
@@ -51,6 +51,8 @@ export interface ProvisionResult {
 
 /** What stands between the migrations shipped and those the database says it has. */
 export interface MigrationState {
+  /** Whether trollfix has books in this database at all. */
+  readonly registered: boolean;
   readonly pending: Migration[];
   /** Applied with another text than the file has now. */
   readonly edited: string[];
@@ -76,19 +78,9 @@ interface Attachment {
  */
 export async function provision(pool: pg.Pool, options: ProvisionOptions): Promise<ProvisionResult> {
   const migrations = options.migrations ?? (await readMigrations());
-  const client = await connect(pool);
-  let broken: Error | undefined;
-  try {
-    return options.dryRun === true
-      ? await dryRun(client, migrations)
-      : await applyAll(client, migrations, options);
-  } catch (error) {
-    broken = databaseError(error);
-    throw broken;
-  } finally {
-    // a connection that failed in the middle of a transaction is not given back
-    client.release(broken);
-  }
+  return withConnection(pool, (client) =>
+    options.dryRun === true ? dryRun(client, migrations) : applyAll(client, migrations, options),
+  );
 }
 
 /** Compares files and database. An empty database has everything pending. */
@@ -97,12 +89,14 @@ export async function migrationState(
   migrations: readonly Migration[],
 ): Promise<MigrationState> {
   const { rows: registry } = await database.query<{ present: boolean }>(registryExistsSql);
-  const applied = registry[0]?.present
+  const registered = registry[0]?.present === true;
+  const applied = registered
     ? (await database.query<{ name: string; checksum: string }>(appliedSql)).rows
     : [];
   const checksums = new Map(applied.map(({ name, checksum }) => [name, checksum]));
   const names = new Set(migrations.map(({ name }) => name));
   return {
+    registered,
     pending: migrations.filter(({ name }) => !checksums.has(name)),
     edited: migrations
       .filter(({ name, checksum }) => checksums.has(name) && checksums.get(name) !== checksum)
@@ -111,22 +105,13 @@ export async function migrationState(
   };
 }
 
-async function connect(pool: pg.Pool): Promise<pg.PoolClient> {
-  try {
-    return await pool.connect();
-  } catch (error) {
-    throw databaseError(error);
-  }
-}
-
 async function dryRun(client: pg.PoolClient, migrations: readonly Migration[]): Promise<ProvisionResult> {
   await client.query('begin transaction read only');
   try {
     const state = await migrationState(client, migrations);
     refuseForeignHistory(state);
-    const { rows } = await client.query<{ present: boolean }>(registryExistsSql);
     const parts = [
-      ...(rows[0]?.present ? [] : [`-- trollfix's own books\n${createRegistrySql.trim()}`]),
+      ...(state.registered ? [] : [`-- trollfix's own books\n${createRegistrySql.trim()}`]),
       ...state.pending.map(({ name, checksum, sql }) => `-- ${name}.sql (sha256 ${checksum})\n${sql.trim()}`),
       `-- publication, Realtime policies, sign-up trigger, settlement schedule: only what is missing\n${attachPlatformSql};`,
     ];

@@ -48,6 +48,28 @@ export function connectionConfig(url: string, options: DatabaseOptions = {}): pg
   };
 }
 
+/**
+ * Runs `work` on one connection of the pool; after a failure the connection is closed and not given back, as it may
+ * stand in the middle of a transaction.
+ * @throws what `work` throws, through {@link databaseError}
+ */
+export async function withConnection<T>(
+  pool: pg.Pool,
+  work: (client: pg.PoolClient) => Promise<T>,
+): Promise<T> {
+  let client: pg.PoolClient | undefined;
+  let broken: Error | undefined;
+  try {
+    client = await pool.connect();
+    return await work(client);
+  } catch (error) {
+    broken = databaseError(error);
+    throw broken;
+  } finally {
+    client?.release(broken);
+  }
+}
+
 function hostOf(url: string): string {
   try {
     const parsed = new URL(url);
