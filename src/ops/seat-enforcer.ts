@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { type Clock, sleep } from '../kernel/clock.ts';
 import { messageOf } from '../kernel/errors.ts';
 import type { Logger } from '../kernel/log.ts';
-import type { LiveKitAdmin } from '../target/livekit/admin.ts';
+import { type LiveKitAdmin, userOfIdentity } from '../target/livekit/admin.ts';
 import { type EjectionOutcome, type Evictee, ejectFromRoom } from './ejection.ts';
 import { retryDelayMs } from './ejection-retry.ts';
 import { activeBansSql, expireDueSeatsSql, listenSeatChangesSql, pendingEjectionsSql } from './seats.sql.ts';
@@ -259,7 +259,7 @@ class Enforcer implements SeatEnforcer {
       const startedAt = clock.now();
       const occupants = await livekit.occupants(room);
       const banned = new Set(bans.map(({ user_id }) => user_id));
-      const back = new Set(occupants.map(({ identity }) => identity.split('#', 1)[0] ?? ''));
+      const back = new Set(occupants.map(({ identity }) => userOfIdentity(identity)));
       const evictees = [...back].filter((userId) => banned.has(userId));
       const outcomes = await ejectFromRoom(
         livekit,

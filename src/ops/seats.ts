@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { Clock } from '../kernel/clock.ts';
 import { messageOf, TrollfixError } from '../kernel/errors.ts';
 import { isIdentityOf, type LiveKitAdmin } from '../target/livekit/admin.ts';
-import { databaseError } from '../target/postgres/pool.ts';
+import { databaseError, sqlStateOf } from '../target/postgres/pool.ts';
 import { type EjectionOutcome, ejectFromRoom } from './ejection.ts';
 import {
   completeEjectionSql,
@@ -335,9 +335,4 @@ async function query<Row extends pg.QueryResultRow>(
       throw new TrollfixError('TF-SEAT-004', messageOf(error), { cause: error });
     throw databaseError(error);
   }
-}
-
-function sqlStateOf(error: unknown): string | null {
-  const code: unknown = error instanceof Error ? Reflect.get(error, 'code') : undefined;
-  return typeof code === 'string' ? code : null;
 }

@@ -72,11 +72,16 @@ export function liveKitAdmin(livekit: NonNullable<Target['livekit']>): LiveKitAd
 }
 
 /**
- * Whether an identity in a room is this user: the id itself or one of its aliases. `/rtc?publish=x` joins as
- * `id#x` with the same token, and removing `id` leaves it in the room.
+ * The user an identity in a room belongs to: it is their id or one of its aliases. `/rtc?publish=x` joins as `id#x`
+ * with the same token, and removing `id` leaves it in the room.
  */
+export function userOfIdentity(identity: string): string {
+  return identity.split('#', 1)[0] ?? '';
+}
+
+/** Whether an identity in a room is this user, under their id or an alias of it. */
 export function isIdentityOf(identity: string, userId: string): boolean {
-  return identity === userId || identity.startsWith(`${userId}#`);
+  return userOfIdentity(identity) === userId;
 }
 
 function occupantOf(info: ParticipantInfo): Occupant {
