@@ -409,7 +409,14 @@ test('a publication that is dropped and made again is streamed again', async () 
     create publication supabase_realtime for table public.feed, public.notes; commit`);
   await watch(95);
   await database.query('drop publication supabase_realtime');
+  const { replicationReconnects } = server.realtime.stats();
   await database.query(`insert into public.feed values (96)`); // the stream breaks here
+  // until it has, what is written next is streamed into the broken slot and lost with it
+  await pollUntil(() => server.realtime.stats().replicationReconnects > replicationReconnects || undefined, {
+    ms: 10_000,
+    everyMs: 5,
+    what: 'the break of the stream',
+  });
   const missing = await listen(feed(), { expect: 'error' });
   expect(missing.socket.systems('changes')[0]).toContain('Please check Realtime is enabled');
   await database.query('create publication supabase_realtime for table public.feed, public.notes');
