@@ -42,9 +42,7 @@ function handleBroadcast(channel: Channel, message: ClientMessage): void | Promi
 
 async function authorizeWrite(channel: Channel): Promise<void> {
   try {
-    const writable = await channel.core.policies.write(channel.policySubject, ['broadcast', 'presence']);
-    channel.policies.broadcast.write = writable.has('broadcast');
-    channel.policies.presence.write = writable.has('presence');
+    await channel.askWrite();
   } catch (error) {
     if (!(error instanceof PolicyFailure)) throw error;
     channel.core.log.warn('broadcast policy gave no answer', {
@@ -92,13 +90,8 @@ async function handleAccessToken(channel: Channel, payload: unknown): Promise<vo
 }
 
 async function readAgain(channel: Channel, before: Channel['policies']): Promise<boolean> {
-  const extensions = channel.presenceEnabled
-    ? (['broadcast', 'presence'] as const)
-    : (['broadcast'] as const);
   try {
-    const readable = await channel.core.policies.read(channel.policySubject, extensions);
-    channel.policies.broadcast.read = readable.has('broadcast');
-    if (channel.presenceEnabled) channel.policies.presence.read = readable.has('presence');
+    await channel.askRead();
   } catch (error) {
     if (!(error instanceof PolicyFailure)) throw error;
     channel.shutDown(shutdownReason(error, channel.name));

@@ -90,15 +90,10 @@ async function channelToken(connection: Connection, config: JoinConfig): Promise
 }
 
 async function authorizeRead(channel: Channel): Promise<void> {
-  const extensions = channel.presenceEnabled
-    ? (['broadcast', 'presence'] as const)
-    : (['broadcast'] as const);
   const denied = `Unauthorized: You do not have permissions to read from this Channel topic: ${channel.name}`;
   try {
-    const readable = await channel.core.policies.read(channel.policySubject, extensions);
-    channel.policies.broadcast.read = readable.has('broadcast');
-    if (channel.presenceEnabled) channel.policies.presence.read = readable.has('presence');
-    if (readable.size === 0) throw new JoinRefusal(denied);
+    await channel.askRead();
+    if (!channel.readsBroadcast && !channel.readsPresence) throw new JoinRefusal(denied);
   } catch (error) {
     if (!(error instanceof PolicyFailure)) throw error;
     channel.core.log.warn('join policy gave no answer', { topic: channel.name, cause: String(error.cause) });

@@ -70,9 +70,7 @@ async function authorizePresence(channel: Channel): Promise<boolean> {
         'presence',
       );
     }
-    const writable = await core.policies.write(channel.policySubject, ['broadcast', 'presence']);
-    policies.broadcast.write = writable.has('broadcast');
-    policies.presence.write = writable.has('presence');
+    await channel.askWrite();
     return true;
   } catch (error) {
     if (!(error instanceof PolicyFailure)) throw error;

@@ -68,6 +68,23 @@ export class Channel {
     return { topic: this.name, claims: this.token.claims, headers: this.connection.headers };
   }
 
+  /** Asks what the token may read: presence only where the channel uses it. @throws PolicyFailure; nothing has changed then */
+  async askRead(): Promise<void> {
+    const readable = await this.core.policies.read(
+      this.policySubject,
+      this.presenceEnabled ? ['broadcast', 'presence'] : ['broadcast'],
+    );
+    this.policies.broadcast.read = readable.has('broadcast');
+    if (this.presenceEnabled) this.policies.presence.read = readable.has('presence');
+  }
+
+  /** Asks what the token may write. @throws PolicyFailure; nothing has changed then */
+  async askWrite(): Promise<void> {
+    const writable = await this.core.policies.write(this.policySubject, ['broadcast', 'presence']);
+    this.policies.broadcast.write = writable.has('broadcast');
+    this.policies.presence.write = writable.has('presence');
+  }
+
   /** Becomes a member of its topic: from here on it receives. */
   open(): void {
     this.#topic = this.core.topics.join(this);
