@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { packageRoot } from '../../../src/kernel/package-root.ts';
@@ -12,7 +15,7 @@ afterEach(async () => {
   await Promise.all(origins.splice(0).map((origin) => origin.stop()));
 });
 
-async function watch(fault: HlsFault | undefined, viewers: number, durationMs: number) {
+async function startOrigin(): Promise<HlsOrigin> {
   const origin = await startHlsOrigin({
     host: '127.0.0.1',
     port: 0,
@@ -21,6 +24,11 @@ async function watch(fault: HlsFault | undefined, viewers: number, durationMs: n
     bitsPerS: null,
   });
   origins.push(origin);
+  return origin;
+}
+
+async function watch(fault: HlsFault | undefined, viewers: number, durationMs: number) {
+  const origin = await startOrigin();
   // the fault comes while viewers watch a stream they know as healthy
   const timer = setTimeout(() => fault && origin.inject(fault), 2500);
   // Every second answer is then the old one. Viewers of two renditions alternate too, so that those of one would meet
@@ -81,6 +89,33 @@ test('each fault of the origin is caught by exactly its check', async () => {
     expect(held.value).toBe(0);
     expect(held.reason).toContain(rule);
   });
+});
+
+test('viewers whom the master playlist turns away are missed, though those who got in watch without a fault', async () => {
+  const origin = await startOrigin();
+  const master = (await (await fetch(origin.url)).text()).replace(
+    /^(?=[^#\s])/gm,
+    new URL('.', origin.url).href,
+  );
+  let asked = 0;
+  const door = createServer((_request, response) => {
+    if (++asked % 4 === 0) response.writeHead(503).end();
+    else response.writeHead(200, { 'content-type': 'application/vnd.apple.mpegurl' }).end(master);
+  });
+  door.listen(0, '127.0.0.1');
+  await once(door, 'listening');
+  try {
+    // safe: it listens on a TCP port
+    const url = `http://127.0.0.1:${(door.address() as AddressInfo).port}/master.m3u8`;
+    const ctx = probeContext(bareTarget(origin.url, { hls: { url } }));
+    const { measurements } = await runHlsProbe(ctx, { ...calm, users: 40, rampMs: 1000, durationMs: 2000 });
+    expect(measurements[1]?.counts).toMatchObject({ viewers: 40, joined: 30, held: 30, failedLoads: 0 });
+    expect(measurements.flatMap(({ thresholds }) => thresholds).filter(({ ok }) => !ok)).toMatchObject([
+      { metric: 'hls_joined', observed: 0.75, samples: 40 },
+    ]);
+  } finally {
+    door.close();
+  }
 });
 
 test('a target without a stream is not run, with the reason', async () => {
