@@ -112,7 +112,8 @@ async function readAt(
 ): Promise<SizeResult> {
   const scope = `run:${ctx.runId}`;
   const headers = rest.headersFor();
-  const body = JSON.stringify({ p_scope: scope });
+  const args = { p_scope: scope };
+  const body = JSON.stringify(args);
   const load = await runOpenLoop({
     arrivals: constantArrivals(plan.ratePerS),
     durationMs: plan.durationMs,
@@ -126,7 +127,7 @@ async function readAt(
     onInterval: watchLoad(ctx, `leaderboard ${size}`, 'leaderboard.read.ndjson', plan.durationMs),
   });
   const sql = await readOverSql(database, scope);
-  return { size, load, sql, ...(await compare(ctx, database, scope)) };
+  return { size, load, sql, ...(await compare(ctx, database, rest, args)) };
 }
 
 async function readOverSql(database: pg.Pool, scope: string): Promise<LatencyHistogram> {
@@ -149,15 +150,18 @@ interface Place {
   readonly total: number;
 }
 
-/** The cached list against the one the ledger gives. */
+/** The list as people get it, over HTTP and as nobody in particular, against the one the ledger gives. */
 async function compare(
   ctx: ProbeContext,
   database: pg.Pool,
-  scope: string,
+  rest: SupabaseRest,
+  scope: { readonly p_scope: string },
 ): Promise<{ wrong: number; places: number }> {
-  const cached = await database.query<{ board: { top: Place[] } }>(readSql, [scope]);
+  const { status, text } = await rest.request('POST', '/rest/v1/rpc/get_leaderboard', scope);
   const computed = await database.query<{ top: Place[] }>(recomputeSql, [ctx.runId]);
-  const [shown, truth] = [cached.rows[0]?.board.top ?? [], computed.rows[0]?.top ?? []];
+  // what is not a list shows nothing, and each place that it should have shown is then wrong
+  const board = status === 200 ? (JSON.parse(text) as { top?: Place[] } | null) : null;
+  const [shown, truth] = [board?.top ?? [], computed.rows[0]?.top ?? []];
   const places = Math.max(shown.length, truth.length);
   let wrong = 0;
   for (let place = 0; place < places; place++) {
