@@ -24,8 +24,12 @@ export const giftMetrics = {
   gift_wrong_totals: 'counter',
 } as const satisfies MetricCatalogue;
 
-/** Money and exactly-once hold with no tolerance, in every run. */
+/**
+ * Money and exactly-once hold with no tolerance, in every run. So does intake: a server that takes half of the gifts
+ * keeps perfect books of the other half.
+ */
 export const giftInvariants = [
+  'gift_accepted: rate==1',
   'gift_lost_acknowledged: count==0',
   'gift_doubled: count==0',
   'gift_resent_accepted: count==0',
