@@ -86,7 +86,7 @@ export function verdictOf({ measurements, matrix }: RunFindings): ExitCode {
 }
 
 /** Counts under these names are things that must never happen, whatever the load. */
-const invariantCounts = ['violations', 'lost', 'duplicated', 'reordered'] as const;
+const invariantCounts = ['violations', 'lost', 'duplicated', 'reordered', 'unexpected'] as const;
 
 function hasBrokenInvariant(measurement: Measurement): boolean {
   const failed = measurement.thresholds.some((threshold) => !threshold.ok);

@@ -151,6 +151,7 @@ function ingestionOf(
         lostAcknowledged: run.audit.lostAcknowledged,
         doubled: run.audit.doubled,
         resent: run.audit.resent,
+        violations: run.audit.lostAcknowledged + run.audit.doubled + run.audit.resentAccepted,
       }),
     },
     thresholds: judgeThresholds(thresholds, metrics, isIngestionMetric),
@@ -229,6 +230,7 @@ function settlementOf(
       largestBacklog: settlement.largestBacklog,
       backlogLeft: settlement.left,
       skippedLocked: settlement.skipped,
+      violations: settlementViolations(audit, settlement),
     },
     thresholds: judgeThresholds(thresholds, metrics, (name) => !isIngestionMetric(name)),
     generator: null,
@@ -243,6 +245,13 @@ function settlementOf(
       runs: settlement.logs,
     },
   };
+}
+
+/** What must never happen to money. A gift that still waits is late, which is another finding. */
+function settlementViolations(audit: GiftAudit, { left }: Settlement): number {
+  const vanished = Math.max(0, audit.unsettled - left);
+  const broken = audit.settledTwice + audit.orphaned + audit.negativeWallets + audit.wrongTotals;
+  return vanished + broken + (audit.moneyDifference === 0 ? 0 : 1);
 }
 
 /** Ingestion needs no database connection; nothing behind it can be looked at without one, and says so. */

@@ -1,11 +1,13 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ExitCode } from '../../../src/kernel/exit-codes.ts';
 import { runChatProbe } from '../../../src/probes/chat/chat-probe.ts';
 import { createFixture } from '../../../src/probes/fixture.ts';
 import { runGiftProbe } from '../../../src/probes/gift/gift-probe.ts';
 import { runHlsProbe } from '../../../src/probes/hls/hls-probe.ts';
 import { runLeaderboardProbe } from '../../../src/probes/leaderboard/leaderboard-probe.ts';
 import { type Measurement, measurementSchema } from '../../../src/record/measurement.ts';
+import { verdictOf } from '../../../src/run/build-record.ts';
 import { openDatabase } from '../../../src/target/postgres/pool.ts';
 import { RawRealtimeSocket } from '../../../src/target/supabase/raw-realtime.ts';
 import { SupabaseRest } from '../../../src/target/supabase/rest.ts';
@@ -136,6 +138,57 @@ test('leaderboard: reads cost the same at every size and show what the ledger sa
   });
 });
 
+/** Runs the probe against another `get_leaderboard`, and gives the real one back. */
+async function leaderboardWith(body: string, sizes: readonly number[]): Promise<Measurement> {
+  const restored = await database.query<{ sql: string }>(
+    "select pg_get_functiondef('public.get_leaderboard(text)'::regprocedure) as sql",
+  );
+  await database.query(
+    `create or replace function public.get_leaderboard(p_scope text default 'all') returns jsonb
+     language sql stable security definer set search_path = '' as $$ ${body} $$`,
+  );
+  try {
+    const plan = { ...calm, ratePerS: 20, durationMs: 1000, sizes };
+    return (await runLeaderboardProbe(context(), plan)).measurements[0]!;
+  } finally {
+    await database.query(restored.rows[0]!.sql);
+  }
+}
+
+const failedOf = ({ thresholds }: Measurement) =>
+  thresholds.filter(({ ok }) => !ok).map(({ metric, observed }) => ({ metric, observed }));
+
+test('leaderboard: a place that only those who read over HTTP see wrong is found, at each size', async () => {
+  const board = await leaderboardWith(
+    `select jsonb_build_object('scope', t.scope, 'updated_at', t.updated_at, 'top',
+       case when current_setting('request.jwt.claims', true) is null then t.top
+         else jsonb_set(t.top, '{2,total}', to_jsonb((t.top -> 2 ->> 'total')::bigint + 1)) end)
+     from public.leaderboard_top t where t.scope = p_scope`,
+    [500, 600],
+  );
+  expect(failedOf(board)).toEqual([{ metric: 'leaderboard_wrong', observed: 2 }]);
+  expect(board.counts.wrongPlaces).toBe(2);
+});
+
+test('leaderboard: a read that adds the ledger up is right, and found out by what it costs', async () => {
+  const board = await leaderboardWith(
+    `select jsonb_build_object('scope', p_scope, 'updated_at', now(), 'top', coalesce(jsonb_agg(
+       jsonb_build_object('user_id', t.sender_id, 'total', t.total) order by t.total desc, t.sender_id), '[]'))
+     from (
+       select l.sender_id, sum(l.amount)::bigint as total
+       from public.gift_ledger l join public.gift_settlements s using (seq)
+       where 'run:' || l.run_id = p_scope and s.status = 'settled'
+         and l.seq > (select r.first_seq from public.synthetic_runs r where 'run:' || r.run_id = p_scope)
+       group by 1 order by 2 desc, 1 limit 100
+     ) t`,
+    [500, 8000],
+  );
+  const growth = board.details.growth;
+  expect(failedOf(board)).toEqual([{ metric: 'leaderboard_growth', observed: growth }]);
+  expect(growth).toBeGreaterThan(3);
+  expect(board.counts.wrongPlaces).toBe(0);
+});
+
 test('hls: viewers are held on the live stream of the stack', async () => {
   const { measurements } = await runHlsProbe(context(), {
     ...calm,
@@ -180,8 +233,27 @@ test('a server that lies about gifts is found out, with the exact counts', async
     expect(observed.gift_unsettled).toBeGreaterThan(0);
     expect(observed.gift_money_difference).toBeGreaterThan(0);
     expect(observed.gift_wrong_totals).toBeGreaterThan(0);
+    for (const one of [ingestion!, settlement!]) {
+      expect(verdictOf({ measurements: [one], matrix: [] })).toBe(ExitCode.invariant);
+    }
   } finally {
     for (const statement of undoLies) await database.query(statement);
+  }
+});
+
+test('gifts that the server does not take are no pass, though everything it did take adds up', async () => {
+  await database.query(`create function public.lie_refuse() returns trigger language plpgsql as $$
+    begin raise exception 'not this one'; end $$`);
+  await database.query(`create trigger lie_refuse before insert on public.gift_ledger for each row
+    when (right(new.gift_id::text, 1) = '7') execute function public.lie_refuse()`);
+  try {
+    const plan = { ...calm, ratePerS: 100, durationMs: 1000, users: 20, sqlDurationMs: 200, backlogGifts: 5 };
+    const { measurements } = await runGiftProbe(context(), plan);
+    // as above: 6 of 100 over HTTP and 1 of 20 over SQL
+    expect(measurements.flatMap(failedOf)).toEqual([{ metric: 'gift_accepted', observed: 113 / 120 }]);
+  } finally {
+    await database.query('drop trigger lie_refuse on public.gift_ledger');
+    await database.query('drop function public.lie_refuse()');
   }
 });
 

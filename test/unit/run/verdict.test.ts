@@ -67,6 +67,8 @@ describe('the exit code of a run', () => {
   it('is 96 for a violated invariant and for a failed row, before anything else', () => {
     const lossy = measured('a', { thresholds: [failed], counts: { lost: 3 } });
     expect(verdict([lossy, measured('b', { status: 'no_data' })])).toBe(ExitCode.invariant);
+    const leaking = measured('a', { thresholds: [failed], counts: { unexpected: 3 } });
+    expect(verdict([leaking])).toBe(ExitCode.invariant);
     expect(verdict([measured('a', { thresholds: [failed] })], [row('x', 'fail')])).toBe(ExitCode.invariant);
   });
 });
