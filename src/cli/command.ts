@@ -14,6 +14,8 @@ export interface OptionSpec {
   readonly parse?: (text: string) => unknown;
   /** May be given several times; the values arrive as a list. */
   readonly repeatable?: boolean;
+  /** Without it, or with nothing but spaces, the command line is refused before anything is started. */
+  readonly required?: boolean;
   readonly choices?: readonly string[];
 }
 

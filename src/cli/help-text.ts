@@ -15,7 +15,7 @@ export interface HelpLook {
 export const firstExamples: ReadonlyArray<readonly [string, string]> = [
   ['trollfix drill --quick', 'the whole diagnosis in under 3 minutes'],
   ['trollfix load chat --rate 50/s --duration 30s', 'one probe under load'],
-  ['trollfix seat revoke ada --stream STREAM', 'take a seat away, and out of the room at once'],
+  ['trollfix seat revoke ada --stream S --reason x', 'take a seat away, and out of the room at once'],
 ];
 
 /** Help for a node of the tree; `groupSummaries` says what a group is for. */
@@ -127,6 +127,7 @@ function globalLine(): string {
 /** What stands beside an option in help and docs: its description, choices and default. */
 export function optionDescription(option: OptionSpec): string {
   const notes = [
+    ...(option.required ? ['needed'] : []),
     ...(option.choices ? [`one of ${option.choices.join(', ')}`] : []),
     ...(option.default !== undefined && option.default !== false ? [`default: ${option.default}`] : []),
     ...(option.repeatable ? ['may be repeated'] : []),

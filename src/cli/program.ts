@@ -39,7 +39,7 @@ export async function parseInvocation(root: CommandNode, argv: readonly string[]
     kind: 'run',
     spec,
     globals: globalFlagsFrom(readOptions(globalOptions, program)),
-    input: { arguments: readArguments(spec, leaf), options: readOptions(spec.options ?? [], leaf) },
+    input: { arguments: readArguments(spec, leaf), options: readCommandOptions(spec, leaf) },
   };
 }
 
@@ -97,6 +97,31 @@ function readOptions(specs: readonly OptionSpec[], command: Command): Record<str
   );
 }
 
+function readCommandOptions(spec: CommandSpec, leaf: Command): CommandInput['options'] {
+  const specs = spec.options ?? [];
+  const values = readOptions(specs, leaf);
+  for (const { flags, required } of specs) {
+    if (!required) continue;
+    const { key, long } = readOptionFlags(flags);
+    if (isBlank(values[key])) throw missing(spec, flags, { option: long });
+  }
+  return values;
+}
+
+/** What a shell makes of a variable that is not set counts as not given. */
+function isBlank(value: unknown): boolean {
+  return value === undefined || (typeof value === 'string' && value.trim() === '');
+}
+
+function missing(spec: CommandSpec, what: string, details: Record<string, unknown>): TrollfixError {
+  const command = ['trollfix', ...spec.path].join(' ');
+  return new TrollfixError('TF-CLI-003', `${command} needs ${what}`, {
+    why: `usage: ${usageLine(spec)}`,
+    hint: exampleHint(spec, command),
+    details,
+  });
+}
+
 function readOption(spec: OptionSpec, flag: string, value: unknown): unknown {
   if (Array.isArray(value)) return value.map((one) => readOption(spec, flag, one));
   if (typeof value !== 'string') return value;
@@ -121,6 +146,9 @@ function readArguments(spec: CommandSpec, leaf: Command): CommandInput['argument
     const value = leaf.processedArgs[i] as string | string[] | undefined;
     if (argument.choices) {
       for (const one of [value ?? []].flat()) assertChoice(argument.name, one, argument.choices);
+    }
+    if (argument.required && isBlank(value)) {
+      throw missing(spec, `<${argument.name}>`, { argument: argument.name });
     }
     values[argument.name] = value;
   }
@@ -149,7 +177,7 @@ function usageError(error: CommanderError, root: CommandNode, argv: readonly str
     case 'commander.missingArgument':
       return new TrollfixError('TF-CLI-003', `${command} needs <${quoted}>`, {
         why: node.spec ? `usage: ${usageLine(node.spec)}` : 'an argument is missing',
-        hint: exampleHint(node, command),
+        hint: exampleHint(node.spec, command),
         details: { argument: quoted },
       });
     case 'commander.optionMissingArgument':
@@ -157,22 +185,22 @@ function usageError(error: CommanderError, root: CommandNode, argv: readonly str
         'TF-CLI-003',
         `${quoted.split(/[ ,]+/).find((w) => w.startsWith('--'))} needs a value`,
         {
-          hint: exampleHint(node, command),
+          hint: exampleHint(node.spec, command),
           details: { option: quoted },
         },
       );
     case 'commander.excessArguments':
       return new TrollfixError('TF-CLI-003', `too many arguments for \`${command}\``, {
         why: node.spec ? `usage: ${usageLine(node.spec)}` : `\`${command}\` takes none`,
-        hint: exampleHint(node, command),
+        hint: exampleHint(node.spec, command),
       });
     default:
       return new TrollfixError('TF-CLI-003', error.message.replace(/^error: /, ''), { cause: error });
   }
 }
 
-function exampleHint(node: CommandNode, command: string): string {
-  const example = node.spec?.examples[0];
+function exampleHint(spec: CommandSpec | undefined, command: string): string {
+  const example = spec?.examples[0];
   return example ? `for example: \`${example.line}\`` : `see \`${command} --help\``;
 }
 

@@ -1,13 +1,17 @@
 import { parseDurationMs } from '../../kernel/duration.ts';
 import type { ArgumentSpec, CommandSpec, OptionSpec } from '../command.ts';
 
-const userArgument: ArgumentSpec = {
+export const userArgument: ArgumentSpec = {
   name: 'user',
   description: 'a user id, or the username of a profile',
   required: true,
 };
 
-const streamOption: OptionSpec = { flags: '--stream <id>', description: 'the stream (needed)' };
+export const streamOption: OptionSpec = {
+  flags: '--stream <id>',
+  description: 'the stream',
+  required: true,
+};
 const dryRunOption: OptionSpec = {
   flags: '--dry-run',
   description: 'show what would be done, and do nothing',
@@ -81,7 +85,7 @@ export const seatRevokeSpec: CommandSpec = {
   arguments: [userArgument],
   options: [
     streamOption,
-    { flags: '--reason <text>', description: 'why, for the audit trail and the user (needed)' },
+    { ...reasonOption, description: 'why, for the audit trail and the user', required: true },
     {
       flags: '--for <dur>',
       description: 'how long the ban lasts (default: for good)',

@@ -15,12 +15,14 @@ import {
   type UserRef,
 } from '../../ops/seats.ts';
 import type { CommandContext, CommandInput, CommandResult } from '../command.ts';
-import { optionText, requiredOption, requiredText, withSeatDesk } from './seat-desk.ts';
+import { numberOption, requiredArgument, requiredOption, textOption } from '../input-values.ts';
+import { alignColumns } from '../output/columns.ts';
+import { withSeatDesk } from './seat-desk.ts';
 
 export async function runSeatList(context: CommandContext, input: CommandInput): Promise<CommandResult> {
   return withSeatDesk(context, async (desk) => {
-    const stream = optionText(input, 'stream');
-    const user = optionText(input, 'user');
+    const stream = textOption(input, 'stream');
+    const user = textOption(input, 'user');
     const rows = await listSeats(desk, {
       ...(stream === undefined ? {} : { streamId: (await findStream(desk, stream)).id }),
       ...(user === undefined ? {} : { userId: (await findUser(desk, user)).id }),
@@ -44,8 +46,8 @@ export async function runSeatList(context: CommandContext, input: CommandInput):
 export async function runSeatGrant(context: CommandContext, input: CommandInput): Promise<CommandResult> {
   return withSeatDesk(context, async (desk) => {
     const who = await whoItHits(desk, input);
-    const forMs = optionMs(input, 'for');
-    const role = optionText(input, 'role') ?? 'speaker';
+    const forMs = numberOption(input, 'for');
+    const role = textOption(input, 'role') ?? 'speaker';
     const expiresAt = forMs === undefined ? null : new Date(context.clock.now() + forMs);
     const until = expiresAt === null ? 'until revoked' : `until ${expiresAt.toISOString()}`;
     const what = `${role} seat for ${nameOf(who.user)} on ${streamName(who.stream)}, ${until}`;
@@ -58,7 +60,7 @@ export async function runSeatGrant(context: CommandContext, input: CommandInput)
       role,
       canPublish: input.options.listenOnly !== true,
       expiresAt,
-      reason: optionText(input, 'reason') ?? null,
+      reason: textOption(input, 'reason') ?? null,
     });
     return { data: { dryRun: false, ...who, seat }, text: () => `granted: ${what}\n` };
   });
@@ -67,8 +69,8 @@ export async function runSeatGrant(context: CommandContext, input: CommandInput)
 export async function runSeatRevoke(context: CommandContext, input: CommandInput): Promise<CommandResult> {
   return withSeatDesk(context, async (desk) => {
     const who = await whoItHits(desk, input);
-    const reason = requiredOption(input, 'reason', '--reason <text>');
-    const forMs = optionMs(input, 'for');
+    const reason = requiredOption(input, 'reason');
+    const forMs = numberOption(input, 'for');
     const howLong = forMs === undefined ? 'for good' : `for ${formatDuration(forMs)}`;
     const what = `${nameOf(who.user)} (${seatWords(who.before)}) from ${streamName(who.stream)}, ${howLong}: ${reason}`;
     if (input.options.dryRun === true) {
@@ -106,7 +108,7 @@ export async function runSeatRestore(context: CommandContext, input: CommandInpu
     const { restored, seat } = await restoreSeat(desk, {
       streamId: who.stream.id,
       userId: who.user.id,
-      reason: optionText(input, 'reason') ?? null,
+      reason: textOption(input, 'reason') ?? null,
     });
     return {
       data: { dryRun: false, ...who, restored, seat },
@@ -123,8 +125,8 @@ interface WhoItHits {
 }
 
 async function whoItHits(desk: SeatDesk, input: CommandInput): Promise<WhoItHits> {
-  const stream = await findStream(desk, requiredOption(input, 'stream', '--stream <id>'));
-  const user = await findUser(desk, requiredText(input, 'user'));
+  const stream = await findStream(desk, requiredOption(input, 'stream'));
+  const user = await findUser(desk, requiredArgument(input, 'user'));
   const [before] = await listSeats(desk, { streamId: stream.id, userId: user.id });
   return { user, stream, before: before ?? null };
 }
@@ -161,15 +163,7 @@ function listText(
     seat.pendingEjections > 0 ? `${seat.pendingEjections} pending` : '-',
     seat.streamId,
   ]);
-  const table = [['USER', 'SEAT', 'EXPIRES', 'IN ROOM', 'EJECTION', 'STREAM'], ...rows];
-  const widths =
-    table[0]?.map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0))) ?? [];
-  const lines = table.map((row) =>
-    row
-      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
+  const lines = alignColumns([['USER', 'SEAT', 'EXPIRES', 'IN ROOM', 'EJECTION', 'STREAM'], ...rows]);
   const note =
     presenceMissing === null
       ? ''
@@ -193,9 +187,4 @@ function nameOf(user: UserRef): string {
 
 function streamName(stream: StreamRef): string {
   return stream.title ? `"${stream.title}" ${stream.id}` : `stream ${stream.id}`;
-}
-
-function optionMs(input: CommandInput, name: string): number | undefined {
-  const value = input.options[name];
-  return typeof value === 'number' ? value : undefined;
 }

@@ -1,4 +1,5 @@
 import type { CommandSpec } from '../command.ts';
+import { streamOption, userArgument } from './seat.spec.ts';
 
 export const tokenMintSpec: CommandSpec = {
   path: ['token', 'mint'],
@@ -11,8 +12,8 @@ export const tokenMintSpec: CommandSpec = {
     { line: 'trollfix token mint ada --stream 5f0c…', does: 'the token, and what it grants' },
     { line: 'trollfix token mint ada --stream 5f0c… --quiet', does: 'the token alone, for a script' },
   ],
-  arguments: [{ name: 'user', description: 'a user id, or the username of a profile', required: true }],
-  options: [{ flags: '--stream <id>', description: 'the stream (needed)' }],
+  arguments: [userArgument],
+  options: [streamOption],
   kind: 'token-mint',
   dataSchema: async () => (await import('../outputs/token-mint.ts')).dataSchema,
   load: async () => (await import('./token.ts')).runTokenMint,

@@ -3,7 +3,8 @@ import { findStream, findUser } from '../../ops/seats.ts';
 import { mintSeatToken } from '../../ops/tokens.ts';
 import { inspectToken, type TokenInspection } from '../../target/livekit/token-inspection.ts';
 import type { CommandContext, CommandInput, CommandResult } from '../command.ts';
-import { requiredOption, requiredText, withSeatDesk } from './seat-desk.ts';
+import { requiredArgument, requiredOption } from '../input-values.ts';
+import { withSeatDesk } from './seat-desk.ts';
 
 export async function runTokenMint(context: CommandContext, input: CommandInput): Promise<CommandResult> {
   const { name, livekit } = await context.target();
@@ -13,8 +14,8 @@ export async function runTokenMint(context: CommandContext, input: CommandInput)
     });
   }
   return withSeatDesk(context, async (desk) => {
-    const stream = await findStream(desk, requiredOption(input, 'stream', '--stream <id>'));
-    const user = await findUser(desk, requiredText(input, 'user'));
+    const stream = await findStream(desk, requiredOption(input, 'stream'));
+    const user = await findUser(desk, requiredArgument(input, 'user'));
     const nowMs = context.clock.now();
     const minted = await mintSeatToken(desk.database, livekit, {
       streamId: stream.id,

@@ -105,6 +105,20 @@ describe('what is refused, always with exit code 2', () => {
 });
 
 describe('the real catalogue', () => {
+  test.each([
+    [['seat', 'revoke', 'ada', '--stream', 's'], 'trollfix seat revoke needs --reason <text>'],
+    [['seat', 'revoke', 'ada', '--reason', 'x'], 'trollfix seat revoke needs --stream <id>'],
+    // what a shell makes of a variable that is not set
+    [['seat', 'grant', 'ada', '--stream', ''], 'trollfix seat grant needs --stream <id>'],
+    [['token', 'mint', ' ', '--stream', 's'], 'trollfix token mint needs <user>'],
+    [['cleanup', ''], 'trollfix cleanup needs <run>'],
+  ])('what a command needs is a matter of its spec: %j', async (argv, message) => {
+    const error = await parseInvocation(commandTree(catalogue), argv).catch((thrown: unknown) => thrown);
+    if (!(error instanceof TrollfixError)) throw new Error(`${argv.join(' ')} was not refused`);
+    expect(error).toMatchObject({ code: 'TF-CLI-003', message });
+    expect(error.hint).toContain(`trollfix ${argv[0]}`);
+  });
+
   test('every command has a way to be called, an example, and no flag that a global one would swallow', () => {
     const globals = new Set(globalOptions.map(({ flags }) => readOptionFlags(flags).long));
     const shorts = new Set(globalOptions.map(({ flags }) => readOptionFlags(flags).short).filter(Boolean));
