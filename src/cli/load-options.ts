@@ -2,12 +2,13 @@ import { parseDurationMs, parseRatePerSecond } from '../kernel/duration.ts';
 import { TrollfixError } from '../kernel/errors.ts';
 import type { OptionSpec } from './command.ts';
 
-/** Reads a whole number of at least `least`. @throws TF-CLI-004 */
-export function parseCount(least: number): (text: string) => number {
+/** Reads a whole number from `least` to `most`. @throws TF-CLI-004 */
+export function parseCount(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  const range = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`;
   return (text) => {
     const value = Number(text);
-    if (!/^\d+$/.test(text.trim()) || value < least || !Number.isSafeInteger(value)) {
-      throw new TrollfixError('TF-CLI-004', `"${text}" is not a whole number of at least ${least}`, {
+    if (!/^\d+$/.test(text.trim()) || value < least || value > most) {
+      throw new TrollfixError('TF-CLI-004', `"${text}" is not a whole number ${range}`, {
         hint: `example: ${Math.max(least, 10)}`,
       });
     }

@@ -13,6 +13,7 @@ import { buildRecord, linkEvidence } from '../run/build-record.ts';
 import type { RunFindings } from '../run/drill.ts';
 import { RunSession } from '../run/session.ts';
 import type { CommandContext, CommandInput, CommandResult } from './command.ts';
+import { numberOption, textOption } from './input-values.ts';
 import { createRunId, RunFolder } from './run-folder.ts';
 
 export interface RecordedRun {
@@ -26,11 +27,6 @@ export interface RecordedRun {
   readonly work: (session: RunSession, findings: RunFindings) => Promise<void>;
 }
 
-/** The seed asked for, or one drawn now; either way it is printed and stands in the record. */
-export function seedOf({ options }: CommandInput): number {
-  return typeof options.seed === 'number' ? options.seed : randomInt(2 ** 31);
-}
-
 /**
  * One run from its folder to its verdict: holds the target, does the work, removes what was written, and leaves a
  * valid run.json and report.md, also when it was interrupted.
@@ -41,7 +37,8 @@ export async function recordRun(
   run: RecordedRun,
 ): Promise<CommandResult> {
   const { clock, signal, log, progress } = context;
-  const seed = seedOf(input);
+  // asked for or drawn now, it is printed and stands in the record
+  const seed = numberOption(input, 'seed') ?? randomInt(2 ** 31);
   const startedAtMs = clock.now();
   const folder = await openFolder(context, input, startedAtMs);
   const findings: RunFindings = { measurements: [], matrix: [] };
@@ -70,11 +67,11 @@ export async function recordRun(
 }
 
 async function openFolder(context: CommandContext, input: CommandInput, nowMs: number): Promise<RunFolder> {
-  const runDir = input.options.runDir;
+  const runDir = textOption(input, 'runDir');
   return RunFolder.open({
     runId: createRunId(nowMs, randomInt(0x1_0000)),
     reportsDir: path.join(context.projectDir, 'reports'),
-    ...(typeof runDir === 'string' ? { runDir: path.resolve(context.cwd, runDir) } : {}),
+    ...(runDir === undefined ? {} : { runDir: path.resolve(context.cwd, runDir) }),
     redact: context.redact,
     log: context.log,
   });

@@ -5,6 +5,7 @@ import { TrollfixError } from '../../kernel/errors.ts';
 import { nearest } from '../../kernel/nearest.ts';
 import { runMatrix } from '../../run/parts.ts';
 import type { CommandInput, CommandRun } from '../command.ts';
+import { numberOption } from '../input-values.ts';
 import { recordRun } from '../recorded-run.ts';
 import { assertSafe } from '../safety.ts';
 import { runningStack, servicesOf } from '../target-services.ts';
@@ -30,7 +31,7 @@ export const runExperiments: CommandRun = async (context, input) => {
   const target = await context.target();
   // the largest experiment has 200 users and sends gifts as fast as the database takes them
   await assertSafe(context, target, { what: 'chaos', ratePerS: 0, users: 200 });
-  const repetitions = typeof input.options.repeat === 'number' ? input.options.repeat : 1;
+  const repetitions = numberOption(input, 'repeat') ?? 1;
   const stack = target.kind === 'embedded' ? await runningStack(context.stateDir) : undefined;
   return recordRun(context, input, {
     command: 'chaos run',

@@ -1,5 +1,9 @@
 import { parseDurationMs } from '../../kernel/duration.ts';
 import type { CommandSpec } from '../command.ts';
+import { parseCount } from '../load-options.ts';
+
+/** More than a day of them is no table any more. */
+const mostRuns = 10_000;
 
 const backlogSpec: CommandSpec = {
   path: ['gift', 'backlog'],
@@ -11,7 +15,14 @@ const backlogSpec: CommandSpec = {
     { line: 'trollfix gift backlog', does: 'verdict, and a chart of the backlog over the last runs' },
     { line: 'trollfix gift backlog --json', does: 'for a monitor' },
   ],
-  options: [{ flags: '--runs <n>', description: 'how many runs to show', default: '20' }],
+  options: [
+    {
+      flags: '--runs <n>',
+      description: 'how many runs to show',
+      default: 20,
+      parse: parseCount(1, mostRuns),
+    },
+  ],
   kind: 'gift-backlog',
   dataSchema: async () => (await import('../outputs/gift-backlog.ts')).dataSchema,
   load: async () => (await import('./gift.ts')).runGiftBacklog,

@@ -1,5 +1,4 @@
 import { formatDuration } from '../../kernel/duration.ts';
-import { TrollfixError } from '../../kernel/errors.ts';
 import {
   type DrainProgress,
   drainGifts,
@@ -8,18 +7,14 @@ import {
   giftBacklog,
 } from '../../ops/gifts.ts';
 import type { CommandContext, CommandInput, CommandResult, Style } from '../command.ts';
+import { numberOption } from '../input-values.ts';
 import { alignColumns } from '../output/columns.ts';
+import { sparkline } from '../output/sparkline.ts';
 import { renderTable } from '../output/table.ts';
 import { withDatabase } from '../target-database.ts';
 
-/** More than a day of them is no table any more. */
-const mostRuns = 10_000;
-
 export async function runGiftBacklog(context: CommandContext, input: CommandInput): Promise<CommandResult> {
-  const runs = Number(input.options.runs ?? 20);
-  if (!Number.isInteger(runs) || runs < 1 || runs > mostRuns) {
-    throw new TrollfixError('TF-CLI-004', `--runs must be a whole number from 1 to ${mostRuns}`);
-  }
+  const runs = Number(input.options.runs);
   return withDatabase(context, 'gift backlog', async (database) => {
     const backlog = await giftBacklog(database, { runs });
     return { data: backlog, text: () => backlogText(context, backlog) };
@@ -27,12 +22,12 @@ export async function runGiftBacklog(context: CommandContext, input: CommandInpu
 }
 
 export async function runGiftDrain(context: CommandContext, input: CommandInput): Promise<CommandResult> {
-  const forMs = input.options.for;
+  const forMs = numberOption(input, 'for');
   return withDatabase(context, 'gift drain', async (database) => {
     const { health } = await giftBacklog(database, { runs: 1 });
     context.progress({ kind: 'step', text: `draining ${number(health.backlog)} gifts` });
     const result = await drainGifts(database, {
-      ...(typeof forMs === 'number' ? { budgetMs: forMs } : {}),
+      ...(forMs === undefined ? {} : { budgetMs: forMs }),
       signal: context.signal,
       onRound: (progress) => {
         context.event('round', { ...progress });
@@ -97,8 +92,11 @@ function backlogText({ terminal }: CommandContext, { health, runs }: GiftBacklog
     ['last run', health.sinceLastFinishS === null ? 'never' : `${health.sinceLastFinishS.toFixed(0)} s ago`],
   ];
   const parts = [alignColumns(facts, { gap: 3 }).join('\n')];
-  const chart = sparkline(runs.map(({ backlog }) => backlog ?? 0).reverse());
-  if (chart !== '') parts.push(`backlog after the last ${runs.length} runs  ${chart}`);
+  // one bar alone shows nothing
+  if (runs.length > 1) {
+    const chart = sparkline(runs.map(({ backlog }) => backlog ?? 0).reverse());
+    parts.push(`backlog after the last ${runs.length} runs  ${chart}`);
+  }
   if (runs.length > 0) {
     const rows = runs.map((run) => [
       run.startedAt.slice(11, 19),
@@ -135,13 +133,4 @@ function rate(perS: number | null): string {
 
 function number(n: number): string {
   return Math.round(n).toLocaleString('en-US');
-}
-
-const bars = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'] as const;
-
-/** One character per value, from zero to the largest; nothing for fewer than two. */
-function sparkline(values: readonly number[]): string {
-  if (values.length < 2) return '';
-  const most = Math.max(...values, 1);
-  return values.map((value) => bars[Math.round((value / most) * (bars.length - 1))] ?? bars[0]).join('');
 }

@@ -2,6 +2,7 @@ import { fullDrill } from '../../run/drill-plan.ts';
 import { checkThresholds, type LoadName, type LoadRequest, loadPart } from '../../run/load.ts';
 import { runPart } from '../../run/parts.ts';
 import type { CommandInput, CommandRun } from '../command.ts';
+import { numberOption } from '../input-values.ts';
 import { recordRun } from '../recorded-run.ts';
 import { assertSafe } from '../safety.ts';
 import { runningStack, servicesOf } from '../target-services.ts';
@@ -28,14 +29,11 @@ export function loadCommand(name: LoadName): CommandRun {
   };
 }
 
-function requestOf(name: LoadName, { options }: CommandInput): Omit<LoadRequest, 'quota'> {
+function requestOf(name: LoadName, input: CommandInput): Omit<LoadRequest, 'quota'> {
   const defaults = fullDrill[name];
-  // each option has been read by its own parser, so it is a number or absent
-  const number = (key: string, otherwise: number) => {
-    const value = options[key];
-    return typeof value === 'number' ? value : otherwise;
-  };
-  const thresholds = Array.isArray(options.threshold) ? options.threshold.map(String) : [];
+  const number = (key: string, otherwise: number) => numberOption(input, key) ?? otherwise;
+  const { threshold } = input.options;
+  const thresholds = Array.isArray(threshold) ? threshold.map(String) : [];
   const users = number('users', defaults.users);
   const connections = number('connections', name === 'chat' ? users : defaults.connections);
   return {

@@ -3,6 +3,7 @@ import { markdownReport } from '../../report/markdown.ts';
 import { terminalReport } from '../../report/terminal.ts';
 import { writeFileAtomic } from '../atomic-write.ts';
 import type { CommandContext, CommandInput, CommandRun } from '../command.ts';
+import { textOption } from '../input-values.ts';
 import { fileSha256 } from '../run-folder.ts';
 import { readRun, type StoredRun } from '../run-store.ts';
 
@@ -28,9 +29,9 @@ export const runReportBuild: CommandRun = async (context, input) => {
   };
 };
 
-function storedRun(context: CommandContext, { arguments: args, options }: CommandInput): StoredRun {
-  const dir =
-    typeof options.reportsDir === 'string' ? path.resolve(context.cwd, options.reportsDir) : undefined;
-  const name = typeof args.run === 'string' ? args.run : undefined;
-  return readRun(name, { reportsDir: dir ?? path.join(context.projectDir, 'reports'), cwd: context.cwd });
+function storedRun({ cwd, projectDir }: CommandContext, input: CommandInput): StoredRun {
+  const { run } = input.arguments;
+  const dir = textOption(input, 'reportsDir');
+  const reportsDir = dir === undefined ? path.join(projectDir, 'reports') : path.resolve(cwd, dir);
+  return readRun(typeof run === 'string' ? run : undefined, { reportsDir, cwd });
 }

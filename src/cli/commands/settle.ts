@@ -1,15 +1,17 @@
+import { once } from 'node:events';
 import { drainGifts } from '../../ops/gifts.ts';
 import { createSettler } from '../../ops/settler.ts';
 import type { CommandContext, CommandInput, CommandResult } from '../command.ts';
+import { numberOption } from '../input-values.ts';
 import { databaseUrlOf, withDatabase } from '../target-database.ts';
 
 export async function runSettle(context: CommandContext, input: CommandInput): Promise<CommandResult> {
-  const everyMs = durationOption(input, 'every');
-  const budgetMs = durationOption(input, 'budget') ?? 8_000;
-  return input.options.watch === true ? watch(context, everyMs, budgetMs) : once(context, budgetMs);
+  const everyMs = numberOption(input, 'every');
+  const budgetMs = numberOption(input, 'budget') ?? 8_000;
+  return input.options.watch === true ? watch(context, everyMs, budgetMs) : drainOnce(context, budgetMs);
 }
 
-async function once(context: CommandContext, budgetMs: number): Promise<CommandResult> {
+async function drainOnce(context: CommandContext, budgetMs: number): Promise<CommandResult> {
   return withDatabase(context, 'settle', async (database) => {
     const drained = await drainGifts(database, { budgetMs, source: 'settle', signal: context.signal });
     const { claimed, settled, failed, backlog } = drained;
@@ -49,23 +51,11 @@ async function watch(
   });
   settler.start();
   context.progress({ kind: 'note', text: 'settling; Ctrl-C ends it after the run in progress' });
-  await aborted(context.signal);
+  if (!context.signal.aborted) await once(context.signal, 'abort');
   await settler.stop();
   return {
     data: { ...total, disconnects: settler.status().disconnects },
     text: () =>
       `${total.runs} runs: settled ${total.settled}, failed ${total.failed}; ${total.backlog ?? 0} pending\n`,
   };
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-}
-
-function durationOption(input: CommandInput, name: string): number | undefined {
-  const value = input.options[name];
-  return typeof value === 'number' ? value : undefined;
 }

@@ -5,6 +5,7 @@ import { TrollfixError } from '../../kernel/errors.ts';
 import { nearest } from '../../kernel/nearest.ts';
 import { serviceNames } from '../../local/service-names.ts';
 import type { CommandContext, CommandInput, CommandResult, Style } from '../command.ts';
+import { numberOption } from '../input-values.ts';
 
 const logNames = [...serviceNames, 'supervisor'] as const;
 
@@ -25,7 +26,7 @@ const tailBytes = 8 * 1024 * 1024;
 
 export async function runLogs(context: CommandContext, input: CommandInput): Promise<CommandResult> {
   const names = chosenNames(input.arguments.service);
-  const count = typeof input.options.lines === 'number' ? input.options.lines : linesByDefault;
+  const count = numberOption(input, 'lines') ?? linesByDefault;
   const fileOf = (name: LogName) => path.join(context.stateDir, 'logs', `${name}.log`);
   const logs = await Promise.all(
     names.map(async (name) => ({ name, ...(await readTail(fileOf(name), count)) })),

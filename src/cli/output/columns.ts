@@ -1,10 +1,14 @@
 // The escape sequences of colours: they take no room on the screen.
 const colourCodes = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g');
 
+export function withoutColours(text: string): string {
+  return text.replace(colourCodes, '');
+}
+
 /** How many cells a text takes, near enough: colours take none, wide East Asian letters and emoji two. */
 export function displayWidth(text: string): number {
   let width = 0;
-  for (const character of text.replace(colourCodes, '')) {
+  for (const character of withoutColours(text)) {
     const code = character.codePointAt(0) ?? 0;
     if (code === 0xfe0f || code === 0x200d || (code >= 0x300 && code <= 0x36f)) continue;
     width +=

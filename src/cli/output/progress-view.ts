@@ -1,8 +1,9 @@
 import { formatDuration } from '../../kernel/duration.ts';
 import type { ProgressEvent } from '../../kernel/log.ts';
 import type { Style } from '../command.ts';
-import { displayWidth } from './columns.ts';
+import { displayWidth, withoutColours } from './columns.ts';
 import type { Sink } from './sink.ts';
+import { sparkline } from './sparkline.ts';
 
 type LoadEvent = Extract<ProgressEvent, { kind: 'load' }>;
 
@@ -156,21 +157,8 @@ function loadLine(event: LoadEvent): string {
   return parts.join('  ');
 }
 
-const bars = '▁▂▃▄▅▆▇█';
-
-/** One bar a value, scaled from 0 to the largest. */
-export function sparkline(values: readonly number[]): string {
-  const top = Math.max(...values, 0);
-  return values
-    .map((value) =>
-      bars.charAt(top === 0 ? 0 : Math.min(bars.length - 1, Math.floor((value / top) * bars.length))),
-    )
-    .join('');
-}
-
 function cutToWidth(line: string, width: number): string {
   if (displayWidth(line) <= width) return line;
   // cutting inside a colour would leave it on: a line that does not fit goes plain
-  const plain = line.replace(new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g'), '');
-  return `${plain.slice(0, Math.max(0, width - 1))}…`;
+  return `${withoutColours(line).slice(0, Math.max(0, width - 1))}…`;
 }
