@@ -56,7 +56,6 @@ where con.contype = 'f' and con.conparentid = 0
 
 export const functionsSql = `
 select n.nspname as schema, p.proname as name, p.provolatile as volatility, p.proretset as returns_set,
-  p.provariadic <> 0 as is_variadic,
   (select json_agg(json_build_object('name', coalesce(x.name, ''), 'mode', x.mode, 'type', format_type(x.type, null)) order by x.position)
    from (
      select row_number() over () as position, names.name, coalesce(modes.mode, 'i') as mode, types.type
@@ -65,7 +64,6 @@ select n.nspname as schema, p.proname as name, p.provolatile as volatility, p.pr
      left join unnest(p.proargmodes) with ordinality as modes(mode, position) using (position)
    ) x) as args,
   p.pronargdefaults as defaults,
-  rt.typname as return_type, format_type(rt.oid, null) as return_sql,
   rt.oid = 'void'::regtype as returns_void,
   (rt.typtype = 'c' or coalesce(p.proargmodes::text[] && '{t,b,o}', false)) as returns_composite,
   nullif(rt.typrelid, 0)::text as return_relation,
