@@ -123,8 +123,8 @@ function formToJson(body: string): string {
 /** `Range: 0-9` pages like limit and offset, which win when they are given too. */
 function withRange(query: QueryTree, header: string | undefined, isRead: boolean): QueryTree {
   const range = isRead ? /^(?:items=)?(\d{1,15})-(\d{0,15})$/.exec(header ?? '') : null;
-  const root = query.nodes.get('');
-  if (!range || !root || root.limit !== undefined || root.offset > 0) return query;
+  const { root } = query;
+  if (!range || root.limit !== undefined || root.offset > 0) return query;
   const from = Number(range[1]);
   root.offset = from;
   if (range[2] !== '') {

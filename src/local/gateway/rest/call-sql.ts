@@ -163,9 +163,9 @@ export function callStatement(
 
 /** Sets of scalars have no columns to filter by, but pages of them can be asked for. */
 function scalarPage(request: ApiRequest, params: Params): string {
-  const root = request.query.nodes.get('');
-  const limit = root?.limit === undefined ? '' : ` LIMIT ${params.add(String(root.limit))}::bigint`;
-  const offset = root?.offset ? ` OFFSET ${params.add(String(root.offset))}::bigint` : '';
+  const { root } = request.query;
+  const limit = root.limit === undefined ? '' : ` LIMIT ${params.add(String(root.limit))}::bigint`;
+  const offset = root.offset ? ` OFFSET ${params.add(String(root.offset))}::bigint` : '';
   return `${limit}${offset}`;
 }
 

@@ -38,7 +38,8 @@ function decode(text: string): string {
  * @throws RestError PGRST100, PGRST103
  */
 export function parseQuery(raw: string, isGetCall: boolean): QueryTree {
-  const nodes = new Map<string, NodeClauses>([['', emptyClauses()]]);
+  const root = emptyClauses();
+  const nodes = new Map([['', root]]);
   const args: [string, string][] = [];
   let select: QueryTree['select'] = [{ kind: 'all' }];
   let columns: string[] | undefined;
@@ -51,7 +52,7 @@ export function parseQuery(raw: string, isGetCall: boolean): QueryTree {
     else if (isGetCall && isArgument(key, value)) args.push([key, value]);
     else addClause(nodes, key, value);
   }
-  return { select, nodes, columns, onConflict, args };
+  return { select, root, nodes, columns, onConflict, args };
 }
 
 export function emptyClauses(): NodeClauses {

@@ -70,6 +70,8 @@ export interface NodeClauses {
 
 export interface QueryTree {
   readonly select: readonly SelectItem[];
+  /** The clauses of the requested resource: `nodes` has them too. */
+  readonly root: NodeClauses;
   /** Clauses by the path of the resource: '' is the requested one, `author.books` an embed of an embed. */
   readonly nodes: ReadonlyMap<string, NodeClauses>;
   readonly columns: readonly string[] | undefined;

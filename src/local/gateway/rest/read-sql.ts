@@ -42,7 +42,7 @@ export function readParts(
   filtered = true,
 ): ReadParts {
   const reader = new Reader(catalogue, tree.nodes, params);
-  const root = tree.nodes.get('') ?? emptyClauses();
+  const { root } = tree;
   const parts = reader.level(tree.select, source, '', filtered ? root : { ...root, where: [] });
   reader.refuseUnusedNodes();
   const limit = filtered ? limitSql(root, params) : '';
@@ -156,8 +156,7 @@ class Reader {
       ([outerColumn, innerColumn]) =>
         `${alias}.${quoteName(innerColumn)} = ${outer.qualifier}.${quoteName(outerColumn)}`,
     );
-    // `rel()` embeds nothing but may filter
-    const level = this.level(item.select.length === 0 ? [] : item.select, inner, path, clauses, on);
+    const level = this.level(item.select, inner, path, clauses, on);
     return this.#joinSql(item, relationship, level, clauses);
   }
 
@@ -178,6 +177,7 @@ class Reader {
     const joined = quoteName(`pgrst_embed_${this.#serial}`);
     const name = quoteName(item.alias ?? item.target);
     const kind = item.inner ? 'INNER' : 'LEFT';
+    // `rel()` embeds nothing but may filter
     const list = level.columns === '' ? '1 AS pgrst_present' : level.columns;
     if (item.spread && !relationship.toOne) {
       throw new RestError(400, 'PGRST119', `A spread operation on '${item.target}' is not possible`, {

@@ -23,7 +23,7 @@ export function singleObject(rows: number): void {
  * @throws RestError PGRST103 when the offset lies beyond a known total
  */
 export function readAnswer(request: ApiRequest, result: FinalRow, plan: string | undefined): RestAnswer {
-  const offset = request.query.nodes.get('')?.offset ?? 0;
+  const { offset } = request.query.root;
   const total = totalOf(request, result, plan);
   return finish(request, result, {
     status: rangeStatus(offset, result.rows, total),
@@ -48,7 +48,7 @@ export function writeAnswer(request: ApiRequest, table: Table, result: FinalRow)
 
 export function callAnswer(request: ApiRequest, fn: DbFunction, result: FinalRow): RestAnswer {
   if (fn.returnsVoid) return finish(request, result, { status: 204, headers: {}, body: '' });
-  const offset = fn.returnsSet ? (request.query.nodes.get('')?.offset ?? 0) : 0;
+  const offset = fn.returnsSet ? request.query.root.offset : 0;
   return finish(request, result, {
     status: rangeStatus(offset, result.rows, result.total),
     headers: { 'Content-Range': contentRange(offset, result.rows, result.total) },

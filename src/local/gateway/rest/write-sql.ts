@@ -3,7 +3,6 @@ import type { Catalogue, Table, TableColumn } from './catalogue.ts';
 import { conditionSql } from './condition-sql.ts';
 import { finalSql, type ResultForm, wholeSource } from './final-sql.ts';
 import type { Statement } from './pipeline.ts';
-import { emptyClauses } from './query-string.ts';
 import type { SelectItem } from './query-tree.ts';
 import { readParts, tableSource } from './read-sql.ts';
 import { resolveRelationship } from './relationships.ts';
@@ -60,14 +59,14 @@ function writeSql(request: ApiRequest, table: Table, params: Params): string | u
 
 /** Hosted loads pg-safeupdate for API requests: a write to all rows must say so with a filter. */
 function refuseUnfiltered(request: ApiRequest): void {
-  if ((request.query.nodes.get('') ?? emptyClauses()).where.length > 0) return;
+  if (request.query.root.where.length > 0) return;
   const verb = request.method === 'PATCH' ? 'UPDATE' : 'DELETE';
   throw new RestError(400, '21000', `${verb} requires a WHERE clause`);
 }
 
 function whereSql(request: ApiRequest, table: Table, params: Params): string {
   const source = tableSource(table);
-  const { where } = request.query.nodes.get('') ?? emptyClauses();
+  const { where } = request.query.root;
   return ` WHERE ${where.map((condition) => conditionSql(condition, source, params)).join(' AND ')}`;
 }
 
@@ -78,7 +77,7 @@ function returningList(request: ApiRequest, table: Table, catalogue: Catalogue):
     if (item.kind === 'all') return `${quoteTable(table)}.*`;
     for (const name of columnsOf(item, table, catalogue)) names.add(name);
   }
-  for (const { field } of request.query.nodes.get('')?.order ?? []) names.add(field.name);
+  for (const { field } of request.query.root.order) names.add(field.name);
   const known = [...names].filter((name) => table.columns.has(name));
   // qualified, because an update has the columns of the body beside the table's
   return known.map((name) => `${quoteTable(table)}.${quoteName(name)}`).join(', ') || nothing;
