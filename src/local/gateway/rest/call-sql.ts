@@ -1,6 +1,5 @@
-import { nearest } from '../../../kernel/nearest.ts';
 import type { ApiRequest } from './api-request.ts';
-import { type Catalogue, type DbFunction, type FunctionArg, qualified } from './catalogue.ts';
+import { type Catalogue, type DbFunction, type FunctionArg, nearestName, qualified } from './catalogue.ts';
 import { finalSql, type ResultForm, wholeSource } from './final-sql.ts';
 import type { Statement } from './pipeline.ts';
 import { type ReadSource, readParts } from './read-sql.ts';
@@ -111,13 +110,7 @@ export function functionNotFound(catalogue: Catalogue, request: ApiRequest, give
       : `${name} with parameter${isPlural ? 's' : ''} ${list}`;
   const alternative = given.kind === 'json' ? ' or with a single unnamed json/jsonb parameter' : '';
   const overloads = catalogue.functions.get(qualified(request.schema, request.name));
-  const near =
-    request.name.length > 63 // PostgreSQL's limit for names: nothing longer can be a mistyped one
-      ? undefined
-      : nearest(
-          request.name,
-          [...catalogue.functions.values()].map(([fn]) => fn?.name ?? ''),
-        );
+  const near = nearestName(request.name, catalogue.functions);
   const hint = overloads?.[0]
     ? `Perhaps you meant to call the function ${name}(${overloads[0].args.map((arg) => arg.name).join(', ')})`
     : near === undefined

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { nearest } from '../../../kernel/nearest.ts';
 import { foreignKeysSql, functionsSql, roleSettingsSql, tablesSql, typesSql } from './catalogue.sql.ts';
 
 export interface Column {
@@ -67,6 +68,16 @@ export interface Catalogue {
 /** The key of a table or function in its map; a NUL cannot occur in a name. */
 export function qualified(schema: string, name: string): string {
   return `${schema}\0${name}`;
+}
+
+/** The name that was most likely meant by one that is not there. */
+export function nearestName(name: string, known: ReadonlyMap<string, unknown>): string | undefined {
+  // PostgreSQL's limit for names: nothing longer can be a mistyped one
+  if (name.length > 63) return undefined;
+  return nearest(
+    name,
+    [...known.keys()].map((key) => key.slice(key.indexOf('\0') + 1)),
+  );
 }
 
 interface TableRow {

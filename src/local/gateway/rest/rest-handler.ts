@@ -1,5 +1,4 @@
 import type pg from 'pg';
-import { nearest } from '../../../kernel/nearest.ts';
 import { type ApiRequest, type RestInput, readApiRequest } from './api-request.ts';
 import {
   type CallArguments,
@@ -8,7 +7,7 @@ import {
   chooseFunction,
   functionNotFound,
 } from './call-sql.ts';
-import { type Catalogue, type DbFunction, qualified, type Table } from './catalogue.ts';
+import { type Catalogue, type DbFunction, nearestName, qualified, type Table } from './catalogue.ts';
 import { finalRow, finalSql, type ResultForm, wholeSource } from './final-sql.ts';
 import { openApiDocument } from './open-api.ts';
 import { type PipelineOptions, runPipeline, type Statement } from './pipeline.ts';
@@ -192,18 +191,9 @@ function highestParam(sql: string): number {
   return Math.max(0, ...[...sql.matchAll(/\$(\d+)/g)].map(([, digits]) => Number(digits)));
 }
 
-/** PostgreSQL's limit for names: nothing longer can be a mistyped one. */
-const nameLimit = 63;
-
 function tableNotFound(catalogue: Catalogue, request: ApiRequest): RestError {
   const name = `${request.schema}.${request.name}`;
-  const near =
-    request.name.length > nameLimit
-      ? undefined
-      : nearest(
-          request.name,
-          [...catalogue.tables.values()].map((table) => table.name),
-        );
+  const near = nearestName(request.name, catalogue.tables);
   return new RestError(404, 'PGRST205', `Could not find the table '${name}' in the schema cache`, {
     hint: near === undefined ? null : `Perhaps you meant the table '${request.schema}.${near}'`,
   });
