@@ -2,7 +2,7 @@ import type { ApiRequest } from './api-request.ts';
 import type { DbFunction, Table } from './catalogue.ts';
 import type { FinalRow } from './final-sql.ts';
 import { maxRows } from './read-sql.ts';
-import { RestError } from './rest-error.ts';
+import { isHeader, RestError } from './rest-error.ts';
 
 export interface RestAnswer {
   readonly status: number;
@@ -141,12 +141,9 @@ function headersFromDatabase(text: string): Record<string, string> {
   }
   if (!Array.isArray(list)) throw malformed;
   const pairs = list.map((item: unknown) => {
-    const entries = typeof item === 'object' && item !== null ? Object.entries(item) : [];
-    const [name, value] = entries[0] ?? [];
-    const fits =
-      entries.length === 1 && /^[\w-]+$/.test(name ?? '') && /^[\t\x20-\x7e]*$/.test(String(value));
-    if (!fits || typeof value !== 'string') throw malformed;
-    return [name, value] as const;
+    const [header, ...more] = typeof item === 'object' && item !== null ? Object.entries(item) : [];
+    if (!header || more.length > 0 || !isHeader(header)) throw malformed;
+    return header;
   });
   return Object.fromEntries(pairs);
 }

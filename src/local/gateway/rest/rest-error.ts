@@ -158,14 +158,16 @@ function textOrNull(value: unknown): string | null {
   return typeof value === 'string' ? value : null;
 }
 
+/** Of the headers a `RAISE` asks for those that can be sent; the others are dropped. */
 function stringEntries(value: unknown): Record<string, string> {
   if (typeof value !== 'object' || value === null) return {};
-  return Object.fromEntries(
-    Object.entries(value).filter(
-      // header names and values the HTTP server would throw on are dropped
-      ([name, text]) => /^[\w-]+$/.test(name) && typeof text === 'string' && /^[\t\x20-\x7e]*$/.test(text),
-    ),
-  );
+  return Object.fromEntries(Object.entries(value).filter((entry) => isHeader(entry)));
+}
+
+/** Whether name and value can be sent as a header: the HTTP server throws on others. */
+export function isHeader(entry: readonly [string, unknown]): entry is [string, string] {
+  const [name, value] = entry;
+  return /^[\w-]+$/.test(name) && typeof value === 'string' && /^[\t\x20-\x7e]*$/.test(value);
 }
 
 const statusByState: Readonly<Record<string, number>> = {
