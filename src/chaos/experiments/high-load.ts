@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { createFixture, type Fixture } from '../../probes/fixture.ts';
 import { sendGiftsSql } from '../../probes/gift/gift-ledger.sql.ts';
+import { lastSettlementLog } from '../../probes/gift/settlement.ts';
 import type { MatrixRow } from '../../record/matrix-row.ts';
 import { checkMoney } from '../checkers/money.ts';
 import type { Experiment, ExperimentContext, Observation } from '../experiment.ts';
@@ -40,7 +41,7 @@ async function runHighLoad(context: ExperimentContext): Promise<Observation> {
   const { database } = context;
   if (database === undefined) throw new Error('high-load runs with a database');
   const fixture = await createFixture(context, { users, streams: 1, balance, signIn: false });
-  const since = new Date(context.clock.now());
+  const sinceLog = await lastSettlementLog(database);
   const acknowledged = await sendBatches(context, database, fixture, firstGifts);
   const before = await pendingOf(database, context.runId);
   const lock = await holdGifts(context, database);
@@ -56,7 +57,7 @@ async function runHighLoad(context: ExperimentContext): Promise<Observation> {
     await lock.free();
     await settleAll(context, database);
     const after = await pendingOf(database, context.runId);
-    const logs = await batchLogs(database, since);
+    const logs = await batchLogs(database, sinceLog);
     const seen = {
       before,
       during,
@@ -244,7 +245,7 @@ async function decidedOf(database: pg.Pool, seqs: readonly string[]): Promise<nu
   return rows[0]?.decided ?? 0;
 }
 
-async function batchLogs(database: pg.Pool, since: Date): Promise<Logs> {
-  const { rows } = await database.query<Logs>(batchLogsSinceSql, [since]);
+async function batchLogs(database: pg.Pool, sinceLog: string): Promise<Logs> {
+  const { rows } = await database.query<Logs>(batchLogsSinceSql, [sinceLog]);
   return rows[0] ?? { runs: 0, logged: 0, maxBacklog: 0 };
 }

@@ -1,3 +1,5 @@
+import type pg from 'pg';
+import type { Clock } from '../../kernel/clock.ts';
 import { pollUntil } from '../../kernel/deadline.ts';
 import { createSeatEnforcer } from '../../ops/seat-enforcer.ts';
 import { openSeatCohort, type SeatCohort } from '../../probes/seat-cohort.ts';
@@ -11,6 +13,7 @@ import { requestToken } from '../../target/livekit/token-endpoint.ts';
 import type { SyntheticUser } from '../../target/supabase/synthetic-users.ts';
 import type { Experiment, ExperimentContext, Observation } from '../experiment.ts';
 import { invariant } from '../run-experiment.ts';
+import { databaseTimeSql } from './seat-expiration.sql.ts';
 
 /** Long enough to ask for a token and join on a busy machine, short enough to wait for. */
 const seatMs = 4000;
@@ -54,15 +57,28 @@ async function runSeatExpiration(context: ExperimentContext): Promise<Observatio
     if (!expiring || !lasting || !streamId) throw new Error('the cohort is incomplete');
     const stays = await seat(context, cohort, streamId, lasting, undefined);
     joined.push(stays.participant);
-    const expiresAt = new Date(clock.now() + seatMs);
+    const offsetMs = await databaseOffsetMs(database, clock);
+    const expiresAt = new Date(clock.monotonicMs() + offsetMs + seatMs);
     const goes = await seat(context, cohort, streamId, expiring, expiresAt);
     joined.push(goes.participant);
-    return await watch(context, admin, { streamId, goes, stays, expiresAt });
+    return await watch(context, admin, { streamId, goes, stays, expiresAt, offsetMs });
   } finally {
     await Promise.all(joined.map((participant) => participant.close()));
     await enforcer.stop();
     await cohort.close();
   }
+}
+
+/**
+ * What to add to our monotonic clock for the database's time: it decides when a seat runs out, and told by a clock a
+ * second behind it each ejection would come too early. Exact to half a round trip.
+ */
+async function databaseOffsetMs(database: pg.Pool, clock: Clock): Promise<number> {
+  const askedAtMs = clock.monotonicMs();
+  const { rows } = await database.query<{ nowMs: number }>(databaseTimeSql);
+  const [row] = rows;
+  if (row === undefined) throw new Error('the database did not tell the time');
+  return row.nowMs - (askedAtMs + clock.monotonicMs()) / 2;
 }
 
 async function seat(
@@ -106,20 +122,20 @@ interface Scene {
   readonly goes: Holder;
   readonly stays: Holder;
   readonly expiresAt: Date;
+  readonly offsetMs: number;
 }
 
 async function watch(context: ExperimentContext, admin: LiveKitAdmin, scene: Scene): Promise<Observation> {
   const { clock, signal } = context;
   const before = await admin.occupants(scene.streamId);
-  const waitMs = scene.expiresAt.getTime() - clock.now() + graceMs;
-  // both clocks read at one moment, so that a monotonic time can be told as a wall-clock one
-  const offsetMs = clock.now() - clock.monotonicMs();
+  const expiryMs = scene.expiresAt.getTime() - scene.offsetMs;
+  const waitMs = expiryMs - clock.monotonicMs() + graceMs;
   const departure = await departureWithin(scene.goes.participant, waitMs, signal);
   const ejected =
     departure?.kind === 'leave' &&
     departure.reason === 'PARTICIPANT_REMOVED' &&
     departure.action === 'DISCONNECT';
-  const detectionMs = departure === null ? null : departure.atMs + offsetMs - scene.expiresAt.getTime();
+  const detectionMs = departure === null ? null : departure.atMs - expiryMs;
   context.history({
     process: scene.goes.user.username,
     op: 'leave',

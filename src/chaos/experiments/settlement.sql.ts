@@ -24,10 +24,10 @@ export const holdPendingSql = `
 export const decidedOfSql =
   'select count(*)::int as decided from public.gift_settlements where seq = any($1::bigint[])';
 
-/** Finished settlement runs since a time, with what they wrote of the backlog. $1 timestamptz */
+/** Settlement runs after a log, with what they wrote of the backlog. $1 last log before */
 export const batchLogsSinceSql = `
   select count(*)::int as runs,
          count(*) filter (where finished_at is not null and backlog_count is not null)::int as logged,
          coalesce(max(backlog_count), 0)::int as "maxBacklog"
-    from public.gift_batch_logs where started_at >= $1 and trigger_source = 'batch'
+    from public.gift_batch_logs where id > $1::bigint and trigger_source = 'batch'
 `;
