@@ -1,3 +1,4 @@
+import { mapBounded } from '../kernel/bounded-map.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { sleep } from '../kernel/clock.ts';
 import { isIdentityOf, type LiveKitAdmin, type Occupant } from '../target/livekit/admin.ts';
@@ -55,7 +56,7 @@ export async function ejectFromRoom(
   try {
     for (let round = 1; pending.length > 0; round++) {
       options.signal.throwIfAborted();
-      await eachOf(targets, async ({ userId, identity }) => {
+      await mapBounded(targets, concurrency, async ({ userId, identity }) => {
         if ((await admin.remove(room, identity)) === 'removed') removed.get(userId)?.add(identity);
       });
       if (targets.length > 0) confirmedAtMs = options.clock.monotonicMs();
@@ -84,18 +85,4 @@ export async function ejectFromRoom(
 
 function mustGo(occupant: Occupant, { userId, mayWatch }: Evictee): boolean {
   return isIdentityOf(occupant.identity, userId) && !(mayWatch && !occupant.canPublish);
-}
-
-/** Runs `work` on each item, at most `concurrency` at a time; the first error stops the rest. */
-async function eachOf<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const queue = [...items];
-  const worker = async () => {
-    try {
-      for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
-    } catch (error) {
-      queue.length = 0;
-      throw error;
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, worker));
 }

@@ -1,4 +1,5 @@
 import type { Target } from '../../config/target.ts';
+import { mapBounded } from '../../kernel/bounded-map.ts';
 import { sleep } from '../../kernel/clock.ts';
 import {
   type Departure,
@@ -41,17 +42,10 @@ export async function seatVictims(
     stage.streamId,
     users.map(({ id }) => id),
   );
-  const victims: Victim[] = new Array(users.length);
-  let next = 0;
-  const worker = async () => {
-    for (let index = next++; index < users.length; index = next++) {
-      context.signal.throwIfAborted();
-      const user = users[index];
-      if (user !== undefined) victims[index] = await seatVictim(context, stage, user);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(joinsAtOnce, users.length) }, worker));
-  return victims;
+  return mapBounded(users, joinsAtOnce, async (user) => {
+    context.signal.throwIfAborted();
+    return seatVictim(context, stage, user);
+  });
 }
 
 /** Asks the app's token endpoint as this user. */
