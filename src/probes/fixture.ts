@@ -53,7 +53,11 @@ export async function createFixture(ctx: ProbeContext, options: FixtureOptions):
   return {
     users,
     streamIds,
-    release: () => withService(ctx, (service) => deleteUsers(service, users)),
+    release: async () => {
+      const left = await withService(ctx, (service) => deleteUsers(service, users));
+      if (left > 0)
+        ctx.log.warn(`${left} of ${users.length} users signed up for ${ctx.runId} were not removed`);
+    },
   };
 }
 

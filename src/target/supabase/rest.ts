@@ -20,8 +20,10 @@ export type OnAnswer = (status: number, text: string) => void;
 
 /** Longer than PostgREST's own limits for authenticated users (8 s), so that its answer is seen. */
 const defaultTimeoutMs = 15_000;
-/** An error document is a few hundred bytes; of a longer body the start says enough. */
+/** On the hot path bodies are small, or the start of an error document says enough. */
 const keptBodyBytes = 64 * 1024;
+/** Of an answer that is asked for: the users of the largest run (some 100 bytes each) many times over. */
+const wholeBodyBytes = 64 * 1024 * 1024;
 
 /**
  * PostgREST and GoTrue over a pool of keep-alive connections. Requests go through `dispatch`: one handler object
@@ -56,7 +58,7 @@ export class SupabaseRest {
 
   /** The hot path: `POST /rest/v1/rpc/<name>` with a ready body and headers from {@link headersFor}. */
   sendRpc(name: string, body: string, headers: string[], onAnswer: OnAnswer): void {
-    this.#dispatch({ method: 'POST', path: `/rest/v1/rpc/${name}`, headers, body }, onAnswer);
+    this.#dispatch({ method: 'POST', path: `/rest/v1/rpc/${name}`, headers, body }, onAnswer, keptBodyBytes);
   }
 
   /**
@@ -91,7 +93,7 @@ export class SupabaseRest {
     return new Promise((resolve) => {
       const headers = this.headersFor(token);
       const options = { method, path, headers, body: body === undefined ? null : JSON.stringify(body) };
-      this.#dispatch(options, (status, text) => resolve({ status, text }));
+      this.#dispatch(options, (status, text) => resolve({ status, text }), wholeBodyBytes);
     });
   }
 
@@ -99,8 +101,8 @@ export class SupabaseRest {
     await this.#pool.destroy();
   }
 
-  #dispatch(options: Dispatcher.DispatchOptions, onAnswer: OnAnswer): void {
-    this.#pool.dispatch(options, new AnswerHandler(onAnswer));
+  #dispatch(options: Dispatcher.DispatchOptions, onAnswer: OnAnswer, keptBytes: number): void {
+    this.#pool.dispatch(options, new AnswerHandler(onAnswer, keptBytes));
   }
 
   #errorOf(what: string, { status, text }: RestAnswer): TrollfixError {
@@ -118,13 +120,15 @@ export class SupabaseRest {
 
 class AnswerHandler implements Dispatcher.DispatchHandler {
   readonly #onAnswer: OnAnswer;
+  readonly #keptBytes: number;
   #status = 0;
   #bytes = 0;
   /** Decoded at the end: a character may be split between two chunks. */
   readonly #chunks: Buffer[] = [];
 
-  constructor(onAnswer: OnAnswer) {
+  constructor(onAnswer: OnAnswer, keptBytes: number) {
     this.#onAnswer = onAnswer;
+    this.#keptBytes = keptBytes;
   }
 
   onRequestStart(): void {}
@@ -134,7 +138,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#bytes < keptBodyBytes) this.#chunks.push(chunk);
+    if (this.#bytes < this.#keptBytes) this.#chunks.push(chunk);
     this.#bytes += chunk.length;
   }
 

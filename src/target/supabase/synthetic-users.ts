@@ -1,4 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto';
+import { mapBounded } from '../../kernel/bounded-map.ts';
 import { TrollfixError } from '../../kernel/errors.ts';
 import { isObject } from './realtime-frames.ts';
 import type { SupabaseRest } from './rest.ts';
@@ -10,8 +11,8 @@ export interface SyntheticUser {
   readonly token: string;
 }
 
-/** Sign-ups go through GoTrue one by one; more than this many at once meets its rate limits. */
-const signUpsAtOnce = 8;
+/** Users go through GoTrue one by one; more than this many at once meets its rate limits. */
+const usersAtOnce = 8;
 
 /**
  * A JWT as GoTrue gives a signed-in user (HS256).
@@ -39,7 +40,7 @@ export function mintUserToken(
 
 /**
  * Signs users up through GoTrue's admin API and signs them in, for targets whose signing key is not ours.
- * The ids are those of the profiles that exist already.
+ * The ids are those of the profiles that exist already. When it fails, those signed up so far are removed again.
  * @param service a client with the service-role key
  * @throws TF-SUP-002 when the key may not, TF-SUP-003 when GoTrue refuses or takes another id
  */
@@ -49,25 +50,33 @@ export async function signUpUsers(
   runId: string,
   signal: AbortSignal,
 ): Promise<SyntheticUser[]> {
-  const signedIn: SyntheticUser[] = new Array(users.length);
-  let next = 0;
-  const worker = async () => {
-    for (let index = next++; index < users.length; index = next++) {
+  const begun: Array<{ readonly id: string }> = [];
+  try {
+    return await mapBounded(users, usersAtOnce, async (user) => {
       signal.throwIfAborted();
-      const user = users[index];
-      if (user) signedIn[index] = await signUp(service, user, runId);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(signUpsAtOnce, users.length) }, worker));
-  return signedIn;
+      begun.push(user);
+      return signUp(service, user, runId);
+    });
+  } catch (error) {
+    // nobody else knows that they are there
+    await deleteUsers(service, begun);
+    throw error;
+  }
 }
 
-/** Removes users that {@link signUpUsers} made. Rows of the app are the purge's business. */
+/**
+ * Removes users that {@link signUpUsers} made. Rows of the app are the purge's business.
+ * @returns how many could not be removed
+ */
 export async function deleteUsers(
   service: SupabaseRest,
   users: ReadonlyArray<{ readonly id: string }>,
-): Promise<void> {
-  for (const { id } of users) await service.request('DELETE', `/auth/v1/admin/users/${id}`);
+): Promise<number> {
+  const answers = await mapBounded(users, usersAtOnce, ({ id }) =>
+    service.request('DELETE', `/auth/v1/admin/users/${id}`),
+  );
+  // 404: not there, which is what is wanted
+  return answers.filter(({ status }) => status !== 404 && (status < 200 || status >= 300)).length;
 }
 
 async function signUp(
