@@ -66,7 +66,8 @@ export interface CommandResult {
   readonly failure?: Error;
   /**
    * For commands that stay (`up`, `logs --follow`): called once `data` or `text()` has been printed, and the process
-   * ends when it resolves. `write` appends text to stdout and does nothing with `--json`, whose one document is out.
+   * ends when it resolves. `write` appends text to stdout and does nothing with `--json`, whose one document is out;
+   * with `--ndjson` its events go on after the result.
    */
   readonly hold?: (write: (text: string) => void) => Promise<void>;
   /**

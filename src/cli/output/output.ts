@@ -33,6 +33,8 @@ export class Output {
   readonly #view: ProgressView;
   readonly #errorStyle: Style;
   #resultWritten = false;
+  /** Events are taken until the command has come to its end: until its result is out, or longer where it stays. */
+  #takesEvents = true;
 
   constructor(options: OutputOptions) {
     const { stdout, stderr, mode, env } = options;
@@ -63,7 +65,7 @@ export class Output {
 
   event = (type: string, data: Record<string, unknown>): void => {
     const { mode, stdout, redactor, nowIso } = this.#options;
-    if (!mode.ndjson || this.#resultWritten) return;
+    if (!mode.ndjson || !this.#takesEvents) return;
     stdout.write(`${redactor.json({ schema: 'trollfix.event/v1', type, at: nowIso(), data })}\n`);
   };
 
@@ -72,33 +74,24 @@ export class Output {
     this.result(kind, { data, text: () => text, printsSecrets: true }, undefined);
   }
 
-  /** The result of a command that came to an end, with the failure that its exit code stands for. */
+  /**
+   * The result of a command that came to an end, with the failure that its exit code stands for. A second one finds
+   * its place on stdout taken (a command that stays failed later): its failure is told on stderr alone.
+   */
   result(kind: string, result: CommandResult, failure: Failure | undefined): void {
-    const { mode, stdout, redactor } = this.#options;
     this.#view.clear();
-    if (this.#resultWritten) return;
-    this.#resultWritten = true;
-    const exitCode = failure?.exitCode ?? result.exitCode ?? ExitCode.ok;
-    const ok = exitCode === ExitCode.ok;
-    if (mode.json || mode.ndjson) {
-      this.#document(
-        {
-          schema: `trollfix.${kind}/v1`,
-          ok,
-          data: result.data ?? null,
-          ...(failure ? { error: failureJson(failure, mode.verbose) } : {}),
-        },
-        result.printsSecrets === true,
-      );
-    } else {
-      const text = result.text();
-      stdout.write(result.printsSecrets ? text : redactor.text(text));
+    if (!this.#resultWritten) {
+      // rendered first: what cannot be leaves the place for the failure that it is
+      const rendered = this.#rendered(kind, result, failure);
+      this.#resultWritten = true;
+      this.#options.stdout.write(rendered);
     }
+    this.#takesEvents = result.hold !== undefined;
     if (failure) this.#tellFailure(failure);
     this.#tellGitHub(result, failure);
   }
 
-  /** A failure with no result beside it. */
+  /** A failure with no result beside it, or after it. */
   failure(kind: string, failure: Failure): void {
     this.result(kind, { data: null, text: () => '' }, failure);
   }
@@ -124,14 +117,25 @@ export class Output {
     await Promise.all([this.#options.stdout.flushed(), this.#options.stderr.flushed()]);
   }
 
-  #document(document: Record<string, unknown>, printsSecrets: boolean): void {
-    const { mode, stdout, redactor, nowIso } = this.#options;
-    if (mode.ndjson) {
-      const event = { schema: 'trollfix.event/v1', type: 'result', at: nowIso(), data: document };
-      stdout.write(`${printsSecrets ? JSON.stringify(event) : redactor.json(event)}\n`);
-      return;
+  #rendered(kind: string, result: CommandResult, failure: Failure | undefined): string {
+    const { mode, redactor, nowIso } = this.#options;
+    const printsSecrets = result.printsSecrets === true;
+    if (!mode.json && !mode.ndjson) {
+      const text = result.text();
+      return printsSecrets ? text : redactor.text(text);
     }
-    stdout.write(`${printsSecrets ? JSON.stringify(document, null, 2) : redactor.json(document, 2)}\n`);
+    const exitCode = failure?.exitCode ?? result.exitCode ?? ExitCode.ok;
+    const document = {
+      schema: `trollfix.${kind}/v1`,
+      ok: exitCode === ExitCode.ok,
+      data: result.data ?? null,
+      ...(failure ? { error: failureJson(failure, mode.verbose) } : {}),
+    };
+    const whole = mode.ndjson
+      ? { schema: 'trollfix.event/v1', type: 'result', at: nowIso(), data: document }
+      : document;
+    const space = mode.ndjson ? undefined : 2;
+    return `${printsSecrets ? JSON.stringify(whole, null, space) : redactor.json(whole, space)}\n`;
   }
 
   #tellFailure(failure: Failure): void {

@@ -22,7 +22,10 @@ export function documentSchema(kind: string, data: z.ZodType): z.ZodType {
   });
 }
 
-/** A line of `--ndjson`. The last one has the type `result` and the document as its data. */
+/**
+ * A line of `--ndjson`. The last one has the type `result` and the document as its data; of a command that stays
+ * (`logs --follow`) events follow it.
+ */
 export const eventSchema = z.object({
   schema: z.literal('trollfix.event/v1'),
   type: z.string(),

@@ -134,6 +134,51 @@ describe('failures', () => {
   });
 });
 
+describe('a command that stays', () => {
+  const staying = (hold: (context: CommandContext) => Promise<void>) =>
+    doing(async (context) => ({ ...fine, hold: () => hold(context) }));
+
+  test('a failure after its result is told as well', async () => {
+    const commands = staying(async () => {
+      throw new TrollfixError('TF-STK-003', 'postgres died');
+    });
+    const ran = await runFake(['status', '--json'], { cwd, commands });
+    expect(ran.code).toBe(3);
+    expect(ran.json()).toMatchObject({ ok: true, data: { n: 1 } });
+    expect(ran.stderr).toContain('error TF-STK-003: postgres died');
+  });
+
+  test('and so is a bug, with its log', async () => {
+    const commands = staying(async () => {
+      throw new TypeError('x is not a function');
+    });
+    const ran = await runFake(['status'], { cwd, commands });
+    expect(ran).toMatchObject({ code: 1, stdout: 'one\n' });
+    expect(ran.stderr).toMatch(/error TF-CLI-009: x is not a function\n(.*\n)+ +log: .*bug-/);
+  });
+
+  test('--ndjson: its events go on after the result', async () => {
+    const commands = staying(async ({ event }) => event('log', { text: 'x' }));
+    const ran = await runFake(['status', '--ndjson'], { cwd, commands });
+    const lines = ran.stdout.trim().split('\n');
+    expect(lines.map((line) => JSON.parse(line).type)).toEqual(['result', 'log']);
+  });
+});
+
+test('a result that cannot be rendered is a bug that is told, not silence', async () => {
+  const commands = doing(async () => ({
+    data: { n: 1n },
+    text: () => {
+      throw new TypeError('x is not a function');
+    },
+  }));
+  const ran = await runFake(['status'], { cwd, commands });
+  expect(ran).toMatchObject({ code: 1, stdout: '' });
+  expect(ran.stderr).toContain('error TF-CLI-009: x is not a function');
+  const document = await runFake(['status', '--json'], { cwd, commands });
+  expect(document.json()).toMatchObject({ ok: false, data: null, error: { code: 'TF-CLI-009' } });
+});
+
 describe('the end of a run that was stopped', () => {
   async function stopped(reason: TrollfixError, run: (context: CommandContext) => Promise<CommandResult>) {
     const interrupts = new AbortController();
