@@ -5,13 +5,18 @@ import type { Output } from './output/output.ts';
 import type { Redactor } from './output/redactor.ts';
 import { createPrompts } from './prompts.ts';
 
-export interface ContextParts {
+/** What lasts from argv to the exit code. */
+export interface Frame {
   readonly host: Host;
   readonly output: Output;
   readonly redactor: Redactor;
   readonly projectDir: string;
   readonly stateDir: string;
+  /** Aborted by a signal of the host, by `--timeout`, by a closed stdout or by a crash. */
   readonly stop: AbortController;
+}
+
+export interface ContextParts extends Frame {
   readonly globals: GlobalFlags;
   readonly catalogue: readonly CommandSpec[];
 }

@@ -4,8 +4,9 @@ import { TrollfixError } from '../kernel/errors.ts';
 import { ExitCode } from '../kernel/exit-codes.ts';
 import { packageVersion } from '../kernel/package-root.ts';
 import { writeBugLog } from './bug-log.ts';
-import type { CommandContext, CommandResult, CommandSpec } from './command.ts';
+import type { CommandContext, CommandInput, CommandResult, CommandSpec } from './command.ts';
 import { type CommandNode, walkWords } from './command-tree.ts';
+import type { Frame } from './context.ts';
 import { scanOutputMode } from './global-flags.ts';
 import { helpText } from './help-text.ts';
 import type { Host } from './host.ts';
@@ -15,17 +16,6 @@ import { Redactor } from './output/redactor.ts';
 import { Sink } from './output/sink.ts';
 import type { Invocation } from './program.ts';
 import { findProjectDir } from './project-dir.ts';
-
-/** What lasts from argv to the exit code. */
-interface Frame {
-  readonly host: Host;
-  readonly output: Output;
-  readonly redactor: Redactor;
-  readonly projectDir: string;
-  readonly stateDir: string;
-  /** Aborted by a signal of the host, by `--timeout`, by a closed stdout or by a crash. */
-  readonly stop: AbortController;
-}
 
 // After a crash the command is given this long to take down what it started.
 const crashGraceMs = 10_000;
@@ -127,7 +117,7 @@ async function runInvocation(
 async function loadAndRun(
   spec: CommandSpec,
   context: CommandContext,
-  input: Parameters<Awaited<ReturnType<CommandSpec['load']>>>[1],
+  input: CommandInput,
 ): Promise<CommandResult> {
   const run = await spec.load();
   return run(context, input);

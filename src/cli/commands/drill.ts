@@ -4,7 +4,7 @@ import { type StackState, stackTarget } from '../../local/stack-state.ts';
 import { provisionUrl } from '../../provision/provision-url.ts';
 import { runDrill } from '../../run/drill.ts';
 import { type DrillPlan, fullDrill, quickDrill, withQuota } from '../../run/drill-plan.ts';
-import type { CommandContext, CommandRun } from '../command.ts';
+import type { CommandContext, CommandInput, CommandRun } from '../command.ts';
 import { startEmbeddedStack } from '../embedded-stack.ts';
 import { recordRun } from '../recorded-run.ts';
 import { assertSafe } from '../safety.ts';
@@ -39,7 +39,7 @@ export const runDrillCommand: CommandRun = async (context, input) => {
 
 async function drillAgainst(
   context: CommandContext,
-  input: Parameters<CommandRun>[1],
+  input: CommandInput,
   chosen: DrillPlan,
   target: Target,
   stack: StackState | undefined,
