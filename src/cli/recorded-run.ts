@@ -1,7 +1,5 @@
-import { execFile } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import type { Target } from '../config/target.ts';
 import { TrollfixError } from '../kernel/errors.ts';
 import { ExitCode } from '../kernel/exit-codes.ts';
@@ -15,6 +13,7 @@ import { RunSession } from '../run/session.ts';
 import type { CommandContext, CommandInput, CommandResult } from './command.ts';
 import { numberOption, textOption } from './input-values.ts';
 import { createRunId, RunFolder } from './run-folder.ts';
+import { commitOfClone } from './tool-commit.ts';
 
 export interface RecordedRun {
   /** `drill`, `load chat`, `chaos run`. */
@@ -59,7 +58,7 @@ export async function recordRun(
     ...{ runId: folder.runId, command: run.command, startedAtMs, finishedAtMs: clock.now(), seed, findings },
     ...{ config: run.config, target: run.target, services: run.services },
     nodeVersion: process.versions.node,
-    commit: await commitOfTool(),
+    commit: await commitOfClone(packageRoot),
     interrupted: signal.aborted ? interruptionCode(signal.reason) : undefined,
   });
   const record = await folder.save(draft, linkEvidence);
@@ -132,16 +131,4 @@ function annotationsOf(record: RunRecord): string[] {
 
 function interruptionCode(reason: unknown): ExitCode {
   return reason instanceof TrollfixError ? reason.exitCode : ExitCode.interrupted;
-}
-
-/** The commit of the clone the tool runs from; null where it was installed as a package, or there is no git. */
-async function commitOfTool(): Promise<string | null> {
-  try {
-    const { stdout } = await promisify(execFile)('git', ['-C', packageRoot, 'rev-parse', 'HEAD'], {
-      timeout: 2000,
-    });
-    return stdout.trim();
-  } catch {
-    return null;
-  }
 }
