@@ -2,7 +2,7 @@ import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } 
 import path from 'node:path';
 import process from 'node:process';
 import type { Target } from '../config/target.ts';
-import { TrollfixError } from '../kernel/errors.ts';
+import { messageOf, TrollfixError } from '../kernel/errors.ts';
 import { Secret } from '../kernel/redact.ts';
 import { isAlive, type ProcessIdentity } from './process-identity.ts';
 import type { ServiceHealth } from './service.ts';
@@ -72,13 +72,23 @@ export const emptyEnv: StackEnv = {
 
 const stateFileOf = (stateDir: string) => path.join(stateDir, 'stack.json');
 
-/** The state of the stack in `stateDir`, or undefined when there is none. Nothing in it is checked to be still true. */
+/**
+ * The state of the stack in `stateDir`, or undefined when there is none. Nothing in it is checked to be still true.
+ * @throws TF-STK-007 when there is a file and it cannot be read, or is none of ours
+ */
 export function readStackState(stateDir: string): StackState | undefined {
   let text: string;
   try {
     text = readFileSync(stateFileOf(stateDir), 'utf8');
-  } catch {
-    return undefined;
+  } catch (error) {
+    // Node's errors carry `code`
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    // to take it for none would let a start try for ever to claim a folder that is taken
+    throw new TrollfixError('TF-STK-007', `${stateFileOf(stateDir)} cannot be read: ${messageOf(error)}`, {
+      hint: 'stop the stack as the user who started it: trollfix down',
+      cause: error,
+    });
   }
   try {
     const state: unknown = JSON.parse(text);

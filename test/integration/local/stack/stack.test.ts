@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { chmod, chown, stat } from 'node:fs/promises';
+import { chmod, chown, mkdir, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -208,6 +208,19 @@ describe('one supervisor', () => {
     const results = await Promise.allSettled([1, 2].map(() => startStack(testStackOptions(temp.dir))));
     expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
     expect((await requireStack(temp.dir)).phase).toBe('up');
+  });
+
+  test('a folder whose state cannot be read is taken: nobody waits for it for ever', async () => {
+    // what a file of another user's is to a normal one; root, whom tests may run as, reads every file
+    const file = path.join(temp.dir, 'stack.json');
+    await mkdir(file);
+    try {
+      expect(() => readStackState(temp.dir)).toThrow(expect.objectContaining({ code: 'TF-STK-007' }));
+      await expect(startStack(testStackOptions(temp.dir))).rejects.toMatchObject({ code: 'TF-STK-007' });
+    } finally {
+      await rmdir(file);
+    }
+    expect(readStackState(path.join(temp.dir, 'nothing', 'here'))).toBeUndefined();
   });
 
   test('down from another process, and down twice', async () => {
