@@ -74,12 +74,14 @@ async function anonKey(context: DoctorContext): Promise<Finding> {
       fix: 'trollfix provision --check',
     };
   }
-  if (isKeyRefusal(answer))
-    return { status: 'fail', detail: `refused: ${shortened(answer.text)}`, fix: 'trollfix init' };
-  return {
-    status: 'ok',
-    detail: `role ${role ?? 'unknown'}, kept out of the ledger (HTTP ${answer.status})`,
-  };
+  if (isKeptOut(answer)) {
+    return {
+      status: 'ok',
+      detail: `role ${role ?? 'unknown'}, kept out of the ledger (HTTP ${answer.status})`,
+    };
+  }
+  if (isSchemaMissing(answer)) return schemaMissing;
+  return refused(answer);
 }
 
 async function serviceRoleKey(context: DoctorContext): Promise<Finding> {
@@ -96,15 +98,26 @@ async function serviceRoleKey(context: DoctorContext): Promise<Finding> {
   const answer = await askLedger(context, key);
   if (answer.status === 0) return unreachable(context, answer.text);
   if (answer.status === 200) return { status: 'ok', detail: 'the server takes it for service_role' };
-  if (/PGRST205|42P01/.test(answer.text)) {
-    return { status: 'warn', detail: 'taken, but the schema is not there yet', fix: 'trollfix provision' };
-  }
-  return { status: 'fail', detail: `HTTP ${answer.status}: ${shortened(answer.text)}`, fix: 'trollfix init' };
+  return isSchemaMissing(answer) ? schemaMissing : refused(answer);
 }
 
-/** 401 for a bad key; 401 with 42501 is a good one without the right, as PostgREST answers anon. */
-function isKeyRefusal({ status, text }: RestAnswer): boolean {
-  return (status === 401 || status === 403) && !/42501|PGRST205/.test(text);
+/** PostgREST's answer to a good key without the right; a bad key is refused without the SQLSTATE. */
+function isKeptOut({ status, text }: RestAnswer): boolean {
+  return (status === 401 || status === 403) && text.includes('42501');
+}
+
+function isSchemaMissing({ text }: RestAnswer): boolean {
+  return /PGRST205|42P01/.test(text);
+}
+
+const schemaMissing: Finding = {
+  status: 'warn',
+  detail: 'taken, but the schema is not there yet',
+  fix: 'trollfix provision',
+};
+
+function refused({ status, text }: RestAnswer): Finding {
+  return { status: 'fail', detail: `HTTP ${status}: ${shortened(text)}`, fix: 'trollfix init' };
 }
 
 function unreachable({ target }: DoctorContext, why: string): Finding {

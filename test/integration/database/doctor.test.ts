@@ -157,6 +157,16 @@ describe('doctor', () => {
     expect(await check('supabase.anon_key', at(open))).toMatchObject({ status: 'fail' });
     expect(await check('supabase.anon_key', at(bad))).toMatchObject({ status: 'fail' });
     expect(await check('supabase.anon_key')).toMatchObject({ status: 'fail', fix: 'trollfix up --detach' });
+    // what is not an answer about the key is no proof that it is kept out
+    const down = await serve(503, '{"code":"PGRST002","message":"Could not query the database"}');
+    const other = await serve(404, '<html>not found</html>', 'text/html');
+    const bare = await serve(404, '{"code":"PGRST205","message":"Could not find the table"}');
+    expect(await check('supabase.anon_key', at(down))).toMatchObject({ status: 'fail' });
+    expect(await check('supabase.anon_key', at(other))).toMatchObject({ status: 'fail' });
+    expect(await check('supabase.anon_key', at(bare))).toMatchObject({
+      status: 'warn',
+      fix: 'trollfix provision',
+    });
     const service = (role: string) => ({ serviceRoleKey: new Secret(jwt(role)) });
     expect(await check('supabase.service_role_key', at(open, service('service_role')))).toMatchObject({
       status: 'ok',
