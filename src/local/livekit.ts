@@ -1,5 +1,6 @@
 import { stringify } from 'yaml';
 import { sleep } from '../kernel/clock.ts';
+import { pollUntil } from '../kernel/deadline.ts';
 import { messageOf } from '../kernel/errors.ts';
 import { freeTcpPort, freeUdpPort, loopback } from './free-port.ts';
 import type { LaunchContext, RunningService, ServiceDefinition } from './service.ts';
@@ -105,14 +106,12 @@ export function liveKitConfig(options: Pick<LiveKitOptions, 'apiKey' | 'apiSecre
 }
 
 async function untilReady(process: ServiceProcess, port: number, signal: AbortSignal): Promise<void> {
-  const endsAt = performance.now() + readyMs;
-  while (performance.now() < endsAt) {
+  const ready = async () => {
     // its exit code is 0 even for a bad configuration or a taken port: that it has gone is the failure
     if (process.exit !== undefined) throw new Error(describeExit(process.exit));
-    if (await answersHttp(`http://${loopback}:${port}/`)) return;
-    await sleep(20, signal);
-  }
-  throw new Error(`not ready within ${readyMs} ms`);
+    return (await answersHttp(`http://${loopback}:${port}/`)) ? true : undefined;
+  };
+  await pollUntil(ready, { ms: readyMs, everyMs: 20, what: 'its answer over HTTP', signal });
 }
 
 /** Whether a GET is answered with success; the body is read so that the connection ends. */

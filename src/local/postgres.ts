@@ -20,7 +20,7 @@ export interface PostgresOptions {
 /** From spawn to the first answered query: 0.1 s on an idle machine; recovery after a crash under load takes longer. */
 const readyMs = 30_000;
 
-/** One attempt to connect while it starts. */
+/** One question; a healthy server answers in a millisecond. */
 const connectMs = 2000;
 
 /** Tries at another port when somebody took the chosen one in between. */
@@ -124,7 +124,7 @@ async function untilReady(process: ServiceProcess, url: string, signal: AbortSig
   while (performance.now() < endsAt) {
     if (process.exit !== undefined) throw new Error(describeExit(process.exit));
     try {
-      await answers(url);
+      await askPostgres(url, 'trollfix start');
       return;
     } catch (error) {
       // 28P01 will not get better by waiting
@@ -137,11 +137,13 @@ async function untilReady(process: ServiceProcess, url: string, signal: AbortSig
   throw new Error(`not ready within ${readyMs} ms: ${messageOf(trouble)}`);
 }
 
-async function answers(url: string): Promise<void> {
+/** One connection, one query. @throws what the server or the way to it says */
+export async function askPostgres(url: string, applicationName: string): Promise<void> {
   const client = new pg.Client({
     connectionString: url,
     connectionTimeoutMillis: connectMs,
     query_timeout: connectMs,
+    application_name: applicationName,
   });
   // a connection that breaks while idle must not be an unhandled error
   client.on('error', () => {});

@@ -1,11 +1,8 @@
-import pg from 'pg';
 import { messageOf } from '../kernel/errors.ts';
 import { answersHttp } from './livekit.ts';
+import { askPostgres } from './postgres.ts';
 import { isAlive } from './process-identity.ts';
 import type { ServiceState, StackState } from './stack-state.ts';
-
-/** One question to PostgreSQL; a healthy one answers in a millisecond. */
-const databaseMs = 2000;
 
 /** A stack as it is now, not as it was written down. */
 export interface StackHealth {
@@ -60,20 +57,10 @@ async function askHttp(url: string): Promise<string | undefined> {
 }
 
 async function askDatabase(url: string): Promise<string | undefined> {
-  const client = new pg.Client({
-    connectionString: url,
-    connectionTimeoutMillis: databaseMs,
-    query_timeout: databaseMs,
-    application_name: 'trollfix status',
-  });
-  client.on('error', () => {});
   try {
-    await client.connect();
-    await client.query('select 1');
+    await askPostgres(url, 'trollfix status');
     return undefined;
   } catch (error) {
     return messageOf(error);
-  } finally {
-    await client.end().catch(() => {});
   }
 }
