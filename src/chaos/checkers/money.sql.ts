@@ -1,4 +1,4 @@
-import { ofRun } from '../../probes/gift/gift-ledger.sql.ts';
+import { ofRun } from '../../probes/gift-backlog.sql.ts';
 
 const rowsOfRun = `
   gifts as materialized (select * from public.gift_ledger where ${ofRun}),

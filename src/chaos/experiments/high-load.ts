@@ -1,13 +1,14 @@
 import type pg from 'pg';
 import { createFixture, type Fixture } from '../../probes/fixture.ts';
-import { sendGiftsSql } from '../../probes/gift/gift-ledger.sql.ts';
 import { lastSettlementLog } from '../../probes/gift/settlement.ts';
+import { sendGiftsSql } from '../../probes/gift-backlog.sql.ts';
+import { pendingGifts } from '../../probes/gift-backlog.ts';
 import type { MatrixRow } from '../../record/matrix-row.ts';
 import { checkMoney } from '../checkers/money.ts';
 import type { Experiment, ExperimentContext, Observation } from '../experiment.ts';
 import { invariant } from '../run-experiment.ts';
 import { batchLogsSinceSql, decidedOfSql, holdPendingSql } from './settlement.sql.ts';
-import { pendingOf, processBatch, settleAll } from './settlement.ts';
+import { processBatch, settleAll } from './settlement.ts';
 
 /** Small batches make many rounds, so that two drainers meet often. */
 const batchSize = 200;
@@ -43,7 +44,7 @@ async function runHighLoad(context: ExperimentContext): Promise<Observation> {
   const fixture = await createFixture(context, { users, streams: 1, balance, signIn: false });
   const sinceLog = await lastSettlementLog(database);
   const acknowledged = await sendBatches(context, database, fixture, firstGifts);
-  const before = await pendingOf(database, context.runId);
+  const before = await pendingGifts(database, context.runId);
   const lock = await holdGifts(context, database);
   try {
     const [later, one, two] = await Promise.all([
@@ -53,10 +54,10 @@ async function runHighLoad(context: ExperimentContext): Promise<Observation> {
     ]);
     acknowledged.push(...later);
     const decidedWhileHeld = await decidedOf(database, lock.seqs);
-    const during = await pendingOf(database, context.runId);
+    const during = await pendingGifts(database, context.runId);
     await lock.free();
     await settleAll(context, database);
-    const after = await pendingOf(database, context.runId);
+    const after = await pendingGifts(database, context.runId);
     const logs = await batchLogs(database, sinceLog);
     const seen = {
       before,
@@ -190,7 +191,7 @@ async function drainUntilHeld(
       total.settled += result.settled;
       if (result.busy) total.busy++;
       else total.rounds++;
-      const rest = await pendingOf(database, context.runId);
+      const rest = await pendingGifts(database, context.runId);
       idle = !result.busy && result.claimed === 0 && rest <= held ? idle + 1 : 0;
     }
     return total;

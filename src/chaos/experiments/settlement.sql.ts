@@ -1,4 +1,4 @@
-import { ofRun } from '../../probes/gift/gift-ledger.sql.ts';
+import { ofRun } from '../../probes/gift-backlog.sql.ts';
 
 /** One batch, as the original had it. $1 batch size */
 export const processBatchSql =

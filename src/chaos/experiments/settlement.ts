@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { pollUntil } from '../../kernel/deadline.ts';
-import { pendingSql } from '../../probes/gift/gift-ledger.sql.ts';
+import { pendingGifts } from '../../probes/gift-backlog.ts';
 import type { ExperimentContext } from '../experiment.ts';
 import { processBatchSql } from './settlement.sql.ts';
 
@@ -27,17 +27,12 @@ export async function processBatch(
   return result;
 }
 
-export async function pendingOf(database: pg.Pool, runId: string): Promise<number> {
-  const { rows } = await database.query<{ pending: number }>(pendingSql, [runId]);
-  return rows[0]?.pending ?? 0;
-}
-
 /** Settles until nothing of the run waits. A minute is far more than any experiment's gifts take. */
 export async function settleAll(context: ExperimentContext, database: pg.Pool): Promise<void> {
   await pollUntil(
     async () => {
       await processBatch(context, database, 'settle-all', 5000);
-      return (await pendingOf(database, context.runId)) === 0 ? true : undefined;
+      return (await pendingGifts(database, context.runId)) === 0 ? true : undefined;
     },
     { ms: 60_000, everyMs: 20, what: 'settling the gifts of the experiment', signal: context.signal },
   );

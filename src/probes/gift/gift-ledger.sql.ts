@@ -1,22 +1,9 @@
-/**
- * Condition for rows of run $1 in ledger, settlements and queue. No index holds run_id: they are found by seq, which is
- * above where the ledger stood when the run began.
- */
-export const ofRun = `seq > (select r.first_seq from public.synthetic_runs r where r.run_id = $1) and run_id = $1`;
+import { ofRun } from '../gift-backlog.sql.ts';
 
 /** A gift as a signed-in user over a pooled connection: the claims hold for this one statement. $1 claims, $2 gift, $3 stream, $4 receiver, $5 amount */
 export const sendGiftSql = `
   with caller as materialized (select set_config('request.jwt.claims', $1, true))
   select public.send_gift($2::uuid, $3::uuid, $4::uuid, $5::bigint) as gift from caller`;
-
-/** $1 json list of gifts */
-export const sendGiftsSql = `select public.send_gifts($1::jsonb) as taken`;
-
-/** $1 budget in ms, $2 who calls */
-export const drainSql = `call public.drain_gift_ledger($1::int, $2::text)`;
-
-/** $1 run id */
-export const pendingSql = `select count(*)::int as pending from public.gift_pending where run_id = $1`;
 
 /** The last batch log so far. */
 export const lastLogSql = `select coalesce(max(id), 0)::text as id from public.gift_batch_logs`;

@@ -4,10 +4,11 @@ import { type Operation, runOpenLoop } from '../../engine/open-loop.ts';
 import { promiseOperation } from '../../engine/promise-operation.ts';
 import { SupabaseRest } from '../../target/supabase/rest.ts';
 import type { Fixture } from '../fixture.ts';
+import { sendGiftsSql } from '../gift-backlog.sql.ts';
 import { planSchedule } from '../load-arrivals.ts';
 import { watchLoad } from '../load-watch.ts';
 import type { LoadPlan, ProbeContext } from '../probe.ts';
-import { sendGiftSql, sendGiftsSql } from './gift-ledger.sql.ts';
+import { sendGiftSql } from './gift-ledger.sql.ts';
 import { AcknowledgedGifts, type GiftSchedule } from './gift-schedule.ts';
 
 /** An answer later than this is a timeout; the gift may be in the ledger all the same. */

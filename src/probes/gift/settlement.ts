@@ -1,7 +1,8 @@
 import type pg from 'pg';
 import { sleep } from '../../kernel/clock.ts';
+import { drainGifts, pendingGifts } from '../gift-backlog.ts';
 import type { ProbeContext } from '../probe.ts';
-import { drainSql, lastLogSql, logsSinceSql, pendingSql, skippedSql } from './gift-ledger.sql.ts';
+import { lastLogSql, logsSinceSql, skippedSql } from './gift-ledger.sql.ts';
 
 /** One run of the settlement procedure, as its own log has it. */
 export interface SettlementLog {
@@ -25,9 +26,6 @@ export interface Settlement {
   readonly elapsedMs: number;
 }
 
-/** What one call may take; the log of a run that stops at its budget is as good as any. */
-const drainBudgetMs = 8000;
-const drainSource = 'trollfix-probe';
 /** 117,000 gifts/s were measured, 20,000/s are the worst case; a backlog still there after this is a finding. */
 const giveUpMs = 60_000;
 const pollMs = 100;
@@ -49,22 +47,17 @@ export async function settleBacklog(
   sinceLog: string,
 ): Promise<Settlement> {
   const startedMs = performance.now();
-  const largestBacklog = await pendingOf(ctx, database);
+  const largestBacklog = await pendingGifts(database, ctx.runId);
   let left = largestBacklog;
   while (left > 0 && performance.now() - startedMs < giveUpMs && !ctx.signal.aborted) {
-    await database.query(drainSql, [drainBudgetMs, drainSource]);
-    left = await pendingOf(ctx, database);
+    await drainGifts(database);
+    left = await pendingGifts(database, ctx.runId);
     if (left > 0) await sleep(pollMs, ctx.signal).catch(() => {});
   }
   const elapsedMs = performance.now() - startedMs;
   const logs = await database.query<SettlementLog>(logsSinceSql, [sinceLog]);
   const skipped = await database.query<{ skipped: number }>(skippedSql, [sinceLog]);
   return { logs: logs.rows, skipped: skipped.rows[0]?.skipped ?? 0, largestBacklog, left, elapsedMs };
-}
-
-async function pendingOf(ctx: ProbeContext, database: pg.Pool): Promise<number> {
-  const { rows } = await database.query<{ pending: number }>(pendingSql, [ctx.runId]);
-  return rows[0]?.pending ?? 0;
 }
 
 /** Gifts decided per second of settlement work, over all runs that are logged; null when none worked. */

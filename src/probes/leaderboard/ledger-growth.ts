@@ -3,8 +3,9 @@ import { sleep } from '../../kernel/clock.ts';
 import { DeadlineError } from '../../kernel/deadline.ts';
 import { SeededRandom } from '../../kernel/random.ts';
 import type { Fixture } from '../fixture.ts';
+import { sendGiftsSql } from '../gift-backlog.sql.ts';
+import { drainGifts, pendingGifts } from '../gift-backlog.ts';
 import type { ProbeContext } from '../probe.ts';
-import { drainSql, growSql, pendingSql } from './leaderboard.sql.ts';
 
 /** Large calls, few round trips; send_gifts takes 10,000 at most. */
 const giftsPerCall = 2000;
@@ -42,7 +43,7 @@ export class LedgerGrowth {
       const count = Math.min(giftsPerCall, gifts - this.size);
       this.size += count;
       const rows = Array.from({ length: count }, () => this.#gift());
-      await this.#database.query(growSql, [JSON.stringify(rows)]);
+      await this.#database.query(sendGiftsSql, [JSON.stringify(rows)]);
     }
   }
 
@@ -52,16 +53,15 @@ export class LedgerGrowth {
       if (this.#ctx.signal.aborted) return false;
       if (performance.now() > endsMs)
         throw new DeadlineError(`${left} gifts were not settled within ${settleMs} ms`);
-      await this.#database.query(drainSql);
+      await drainGifts(this.#database);
       // another drainer may hold the lock: let it work
       await sleep(20);
     }
     return true;
   }
 
-  async #pending(): Promise<number> {
-    const { rows } = await this.#database.query<{ pending: number }>(pendingSql, [this.#ctx.runId]);
-    return rows[0]?.pending ?? 0;
+  #pending(): Promise<number> {
+    return pendingGifts(this.#database, this.#ctx.runId);
   }
 
   #gift(): Record<string, unknown> {
