@@ -1,4 +1,3 @@
-import type pg from 'pg';
 import type { Logger } from '../../kernel/log.ts';
 
 /** The verified claims of a JWT, or those an API key stands for. */
@@ -31,7 +30,7 @@ export interface Authenticator {
   resolveApiKey(apiKey: string): Promise<Claims>;
 }
 
-/** Realtime's quotas as the hosted plans set them; null numbers are not enforced. */
+/** Realtime's quotas as the hosted plans set them. */
 export interface QuotaProfile {
   readonly name: string;
   readonly connections: number;
@@ -44,12 +43,9 @@ export interface QuotaProfile {
   readonly broadcastPayloadKb: number;
 }
 
-/** What the parts of the gateway share. */
-export interface GatewayContext {
-  /** As the superuser: replication, auth tables, reading the catalogue. */
-  readonly adminPool: pg.Pool;
-  /** As `authenticator` (noinherit): every request sets its role and claims in one transaction. */
-  readonly authenticatorPool: pg.Pool;
+/** What Realtime gets of the gateway. */
+export interface RealtimeContext {
+  /** As the superuser: Realtime opens its own connections, so that a storm of joins holds up nobody else. */
   readonly adminUrl: string;
   readonly auth: Authenticator;
   /** null: no quota is enforced. */

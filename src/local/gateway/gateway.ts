@@ -8,7 +8,7 @@ import type { Logger } from '../../kernel/log.ts';
 import { ReleaseStack } from '../../kernel/release-stack.ts';
 import { AuthHandler } from './auth/auth-handler.ts';
 import { KeyAuthenticator } from './authenticator.ts';
-import type { GatewayContext, QuotaProfile } from './context.ts';
+import type { QuotaProfile } from './context.ts';
 import { LiveKitTokenFunction } from './functions/livekit-token.ts';
 import { applyCors, sendJson } from './http-exchange.ts';
 import type { ApiKeys } from './keys.ts';
@@ -71,8 +71,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     const pools = releases.use('database pools', openPools(options.adminUrl, options.authenticatorUrl, log));
     const cache = releases.use('schema cache', new SchemaCache(options.adminUrl, log));
     await cache.start();
-    const context: GatewayContext = { ...pools, adminUrl: options.adminUrl, auth, quota: options.quota, log };
-    const realtime = releases.use('realtime', createRealtime(context));
+    const { adminUrl, quota } = options;
+    const realtime = releases.use('realtime', createRealtime({ adminUrl, auth, quota, log }));
     await realtime.start();
     const server = await listen(options);
     const { port } = server.address() as AddressInfo; // a listening TCP server has such an address

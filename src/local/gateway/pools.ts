@@ -6,7 +6,7 @@ import type { Logger } from '../../kernel/log.ts';
  * 12 leaves the database room for migrations, the settler and the realtime stream.
  */
 const requestConnections = 12;
-/** Sign-ups, token contexts, Realtime's policy checks: short statements, far fewer. */
+/** Sign-ups, sign-ins, user administration: short statements, far fewer. */
 const adminConnections = 6;
 /** PostgREST's `db-pool-acquisition-timeout` on hosted. */
 const acquireMs = 10_000;
@@ -16,7 +16,9 @@ const idleMs = 30_000;
 const adminStatementMs = 10_000;
 
 export interface Pools {
+  /** As the superuser: the auth service, which steps down to `supabase_auth_admin`. */
   readonly adminPool: pg.Pool;
+  /** As `authenticator` (noinherit): every request sets its role and claims in one transaction. */
   readonly authenticatorPool: pg.Pool;
   stop(): Promise<void>;
 }

@@ -5,7 +5,7 @@ import pg from 'pg';
 import { WebSocketServer } from 'ws';
 import { messageOf } from '../../../kernel/errors.ts';
 import type { Logger } from '../../../kernel/log.ts';
-import type { GatewayContext } from '../context.ts';
+import type { RealtimeContext } from '../context.ts';
 import { type ChangeCounters, ChangeDelivery } from './changes/change-delivery.ts';
 import { ChangeSubscriptions } from './changes/change-subscriptions.ts';
 import { ReplicationStream } from './changes/replication-stream.ts';
@@ -60,7 +60,7 @@ const poolMax = 4;
 const statementMs = 10_000; // hosted gives a subscription's transaction 10 s
 const publications = ['supabase_realtime', 'supabase_realtime_messages_publication'];
 
-export function createRealtime(context: GatewayContext, options: RealtimeOptions = {}): Realtime {
+export function createRealtime(context: RealtimeContext, options: RealtimeOptions = {}): Realtime {
   return new RealtimeServer(context, options.visibilityWaitMs ?? 30_000);
 }
 
@@ -79,7 +79,7 @@ class RealtimeServer implements Realtime {
   });
   #stopped: Promise<void> | undefined;
 
-  constructor(context: GatewayContext, visibilityWaitMs: number) {
+  constructor(context: RealtimeContext, visibilityWaitMs: number) {
     const { log } = context;
     this.#pool = openPool(context.adminUrl, poolMax, log);
     // of its own: a storm of joins must not hold up the changes

@@ -1,7 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { errors, jwtVerify, SignJWT } from 'jose';
-import pg from 'pg';
 import { type Logger, silentLogger } from '../../../../src/kernel/log.ts';
 import {
   type Authenticator,
@@ -63,13 +62,8 @@ export async function startRealtimeServer(
   adminUrl: string,
   options: { quota?: QuotaProfile; log?: Logger } & RealtimeOptions = {},
 ): Promise<RealtimeServer> {
-  const pool = new pg.Pool({ connectionString: adminUrl, max: 1 });
-  pool.on('error', () => {}); // tests restart PostgreSQL
   const { quota = null, log = silentLogger, ...realtimeOptions } = options;
-  const realtime = createRealtime(
-    { adminPool: pool, authenticatorPool: pool, adminUrl, auth: authenticator, quota, log },
-    realtimeOptions,
-  );
+  const realtime = createRealtime({ adminUrl, auth: authenticator, quota, log }, realtimeOptions);
   await realtime.start();
   const server = createServer((req, res) => {
     if (!realtime.handleHttp(req, res)) res.writeHead(404).end();
@@ -82,7 +76,6 @@ export async function startRealtimeServer(
     await realtime.stop();
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
-    await pool.end();
   };
   return {
     url: `http://127.0.0.1:${port}`,
