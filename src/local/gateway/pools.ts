@@ -25,30 +25,29 @@ export interface Pools {
 
 /** The two pools of the gateway. Nothing connects before the first query. */
 export function openPools(adminUrl: string, authenticatorUrl: string, log: Logger): Pools {
-  const adminPool = new pg.Pool({
-    connectionString: adminUrl,
-    application_name: 'trollfix-gateway-admin',
-    max: adminConnections,
-    connectionTimeoutMillis: acquireMs,
-    idleTimeoutMillis: idleMs,
-    statement_timeout: adminStatementMs,
-    // when the server itself hangs, its statement timeout does not come
-    query_timeout: adminStatementMs * 2,
-  });
-  const authenticatorPool = new pg.Pool({
-    connectionString: authenticatorUrl,
-    application_name: 'postgrest',
-    max: requestConnections,
-    connectionTimeoutMillis: acquireMs,
-    idleTimeoutMillis: idleMs,
-  });
-  for (const pool of [adminPool, authenticatorPool]) {
-    // a connection that dies is an event of its client and, while idle, of the pool: unheard, either ends the process
-    pool.on('error', (error) => log.warn('idle database connection lost', { error: error.message }));
-    pool.on('connect', (client) => {
-      client.on('error', (error) => log.warn('database connection lost', { error: error.message }));
-    });
-  }
+  const adminPool = openPool(
+    {
+      connectionString: adminUrl,
+      application_name: 'trollfix-gateway-admin',
+      max: adminConnections,
+      connectionTimeoutMillis: acquireMs,
+      idleTimeoutMillis: idleMs,
+      statement_timeout: adminStatementMs,
+      // when the server itself hangs, its statement timeout does not come
+      query_timeout: adminStatementMs * 2,
+    },
+    log,
+  );
+  const authenticatorPool = openPool(
+    {
+      connectionString: authenticatorUrl,
+      application_name: 'postgrest',
+      max: requestConnections,
+      connectionTimeoutMillis: acquireMs,
+      idleTimeoutMillis: idleMs,
+    },
+    log,
+  );
   return {
     adminPool,
     authenticatorPool,
@@ -56,4 +55,15 @@ export function openPools(adminUrl: string, authenticatorUrl: string, log: Logge
       await Promise.allSettled([adminPool.end(), authenticatorPool.end()]);
     },
   };
+}
+
+/** A pool that outlives its connections: what the server ends is replaced at the next use. */
+export function openPool(config: pg.PoolConfig, log: Logger): pg.Pool {
+  const pool = new pg.Pool(config);
+  // a connection that dies is an event of its client and, while idle, of the pool: unheard, either ends the process
+  pool.on('error', (error) => log.warn('idle database connection lost', { error: error.message }));
+  pool.on('connect', (client) => {
+    client.on('error', (error) => log.warn('database connection lost', { error: error.message }));
+  });
+  return pool;
 }

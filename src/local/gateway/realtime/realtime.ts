@@ -1,11 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import pg from 'pg';
+import type pg from 'pg';
 import { WebSocketServer } from 'ws';
 import { messageOf } from '../../../kernel/errors.ts';
 import type { Logger } from '../../../kernel/log.ts';
 import type { RealtimeContext } from '../context.ts';
+import { openPool } from '../pools.ts';
 import { type ChangeCounters, ChangeDelivery } from './changes/change-delivery.ts';
 import { ChangeSubscriptions } from './changes/change-subscriptions.ts';
 import { ReplicationStream } from './changes/replication-stream.ts';
@@ -81,9 +82,9 @@ class RealtimeServer implements Realtime {
 
   constructor(context: RealtimeContext, visibilityWaitMs: number) {
     const { log } = context;
-    this.#pool = openPool(context.adminUrl, poolMax, log);
+    this.#pool = realtimePool(context.adminUrl, poolMax, log);
     // of its own: a storm of joins must not hold up the changes
-    this.#deliveryPool = openPool(context.adminUrl, 1, log);
+    this.#deliveryPool = realtimePool(context.adminUrl, 1, log);
     const quota = new Quota(context.quota);
     const subscriptions = new ChangeSubscriptions(this.#pool, log);
     this.#core = {
@@ -212,17 +213,17 @@ class RealtimeServer implements Realtime {
   }
 }
 
-function openPool(connectionString: string, max: number, log: Logger): pg.Pool {
-  const pool = new pg.Pool({
-    connectionString,
-    application_name: 'trollfix realtime',
-    max,
-    // includes the wait for a free connection; a client gives up its join after as long
-    connectionTimeoutMillis: 10_000,
-    statement_timeout: statementMs,
-    query_timeout: statementMs + 1_000,
-  });
-  // an idle connection that the server ends is replaced at the next use
-  pool.on('error', (error) => log.debug('realtime pool', { message: messageOf(error) }));
-  return pool;
+function realtimePool(connectionString: string, max: number, log: Logger): pg.Pool {
+  return openPool(
+    {
+      connectionString,
+      application_name: 'trollfix realtime',
+      max,
+      // includes the wait for a free connection; a client gives up its join after as long
+      connectionTimeoutMillis: 10_000,
+      statement_timeout: statementMs,
+      query_timeout: statementMs + 1_000,
+    },
+    log,
+  );
 }
