@@ -143,7 +143,7 @@ function serve(server: Server, router: Router, realtime: Realtime, log: Logger):
     socket.on('error', () => {});
     try {
       const path = request.url?.split('?')[0];
-      if (path === '/realtime/v1/websocket') realtime.handleUpgrade(request, socket, head);
+      if (path?.startsWith('/realtime/v1/')) realtime.handleUpgrade(request, socket, head);
       else socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
     } catch (error) {
       traffic.failures += 1;

@@ -167,7 +167,6 @@ class RealtimeServer implements Realtime {
     const url = URL.parse(req.url ?? '/', 'http://gateway');
     if (!url || !(url.pathname === prefix || url.pathname.startsWith(`${prefix}/`))) return false;
     const path = url.pathname.slice(prefix.length);
-    if (!res.hasHeader('access-control-allow-origin')) res.setHeader('access-control-allow-origin', '*');
     if (path.startsWith('/api/broadcast')) {
       void answerBroadcast(this.#core, req, res, path, url.searchParams);
       return true;

@@ -220,6 +220,23 @@ describe('WebSockets', () => {
     socket.terminate();
   });
 
+  test.each([
+    ['websocket', 'open'],
+    ['websocket/', 'open'],
+    ['socket/websocket', 'open'],
+    ['nowhere', 404],
+  ])('/realtime/v1/%s is for Realtime to decide: %s', async (path, expected) => {
+    const url = `ws://127.0.0.1:${f.gateway.port}/realtime/v1/${path}?apikey=${f.keys.anon}&vsn=2.0.0`;
+    const socket = new WebSocket(url);
+    socket.on('error', () => {});
+    const outcome = await new Promise((resolve) => {
+      socket.once('open', () => resolve('open'));
+      socket.once('unexpected-response', (_request, response) => resolve(response.statusCode));
+    });
+    socket.terminate();
+    expect(outcome).toBe(expected);
+  });
+
   test('Realtime is mounted: the official client joins and gets its own broadcast', async () => {
     const supabase = f.client(f.keys.publishable);
     const channel = supabase.channel('room', { config: { broadcast: { self: true } } });
