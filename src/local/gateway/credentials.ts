@@ -40,7 +40,8 @@ export function credentialsOf(
   return { apiKey, token: apiKey === undefined ? undefined : (auth.legacyOf(apiKey) ?? apiKey) };
 }
 
-function bearerOf(authorization: string | undefined): string | undefined {
+/** The token of an `Authorization` header. */
+export function bearerOf(authorization: string | undefined): string | undefined {
   return /^bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
 }
 

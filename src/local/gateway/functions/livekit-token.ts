@@ -10,6 +10,7 @@ import {
 } from '../../../app/token-policy.ts';
 import type { KeyAuthenticator } from '../authenticator.ts';
 import { AuthRefusal, type Claims } from '../context.ts';
+import { bearerOf } from '../credentials.ts';
 import { RestError } from '../rest/rest-error.ts';
 import type { RestHandler } from '../rest/rest-handler.ts';
 
@@ -45,7 +46,7 @@ export class LiveKitTokenFunction {
     readonly body: string;
   }): Promise<FunctionAnswer> {
     if (request.method !== 'POST') return refusal(405, 'method_not_allowed', 'use POST');
-    const token = /^bearer +(\S+) *$/i.exec(request.headers.authorization ?? '')?.[1];
+    const token = bearerOf(request.headers.authorization);
     if (token === undefined)
       return { status: 401, body: { code: 401, message: 'Missing authorization header' } };
     let claims: Claims;

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { messageOf } from '../../../kernel/errors.ts';
+import { bearerOf } from '../credentials.ts';
 import { type BroadcastContent, broadcastSize, fanOut } from './broadcast.ts';
 import type { RealtimeCore } from './core.ts';
 import { isObject } from './join-config.ts';
@@ -71,7 +72,7 @@ function refusalOf(core: RealtimeCore, error: unknown): [number, unknown] {
 
 /** A Bearer JWT speaks for its user; otherwise the API key does. */
 async function authenticate(core: RealtimeCore, req: IncomingMessage): Promise<VerifiedToken> {
-  const bearer = /^Bearer\s+(\S+)$/i.exec(req.headers.authorization ?? '')?.[1];
+  const bearer = bearerOf(req.headers.authorization);
   if (bearer && !isNewKey(bearer)) return verifyToken(core.auth, bearer);
   return verifyApiKey(core.auth, headerOf(req, 'apikey') ?? headerOf(req, 'x-api-key') ?? bearer ?? null);
 }
