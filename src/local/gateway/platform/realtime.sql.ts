@@ -1,7 +1,7 @@
 /**
  * Schema `realtime` as hosted Supabase gives it to every project: the messages table that row security
  * policies for private channels stand on, `topic()`, `send()`, `send_binary()`, `broadcast_changes()`, and
- * the publications. Texts of the functions follow supabase/realtime's tenant migrations (August 2026).
+ * their publication. Texts of the functions follow supabase/realtime's tenant migrations (August 2026).
  *
  * Idempotent; run as `supabase_admin` after the roles exist.
  *
@@ -117,10 +117,6 @@ alter function realtime.broadcast_changes(text, text, text, text, text, record, 
 const publicationSql = `
 do $$
 begin
-  if not exists (select from pg_publication where pubname = 'supabase_realtime') then
-    create publication supabase_realtime;
-    alter publication supabase_realtime owner to postgres;
-  end if;
   if not exists (select from pg_publication where pubname = 'supabase_realtime_messages_publication') then
     create publication supabase_realtime_messages_publication for table realtime.messages
       with (publish = 'insert');
