@@ -1,34 +1,13 @@
-import { createClient, type SupabaseClient } from '@supabase/supabase-js';
-import pg from 'pg';
+import type { SupabaseClient } from '@supabase/supabase-js';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { pollUntil } from '../../../../src/kernel/deadline.ts';
-import { silentLogger } from '../../../../src/kernel/log.ts';
-import { type Gateway, startGateway } from '../../../../src/local/gateway/gateway.ts';
-import { type ApiKeys, mintApiKeys } from '../../../../src/local/gateway/keys.ts';
-import { startTestPostgres, type TestPostgres } from '../../harness/postgres.ts';
-import { jwtSecret } from './realtime-server.ts';
+import { type GatewayFixture, startGatewayFixture } from '../gateway-http/gateway-fixture.ts';
 
-let postgres: TestPostgres;
-let gateway: Gateway;
-let keys: ApiKeys;
+let f: GatewayFixture;
 
 beforeAll(async () => {
-  postgres = await startTestPostgres();
-  keys = await mintApiKeys(jwtSecret);
-  gateway = await startGateway({
-    host: '127.0.0.1',
-    port: 0,
-    adminUrl: postgres.adminUrl,
-    authenticatorUrl: postgres.authenticatorUrl,
-    jwtSecret,
-    apiKeys: keys,
-    livekit: null,
-    quota: null,
-    log: silentLogger,
-  });
-  const database = new pg.Client(postgres.databaseUrl);
-  await database.connect();
-  await database.query(`
+  f = await startGatewayFixture();
+  await f.owner.query(`
     create table public.todos (id bigint generated always as identity primary key,
       owner uuid not null default auth.uid(), title text);
     alter table public.todos enable row level security;
@@ -36,17 +15,13 @@ beforeAll(async () => {
     alter publication supabase_realtime add table public.todos;
     create policy members on realtime.messages for all to authenticated
       using (realtime.topic() = 'user:' || auth.uid()::text);`);
-  await database.end();
 });
 
-afterAll(async () => {
-  await gateway?.stop();
-  await postgres?.stop();
-});
+afterAll(() => f?.stop());
 
 /** A client whose every subscription is up: signed up, on a public and a private channel, listening to todos. */
 async function member(key: string, email: string) {
-  const client = createClient(gateway.url, key, { auth: { persistSession: false, autoRefreshToken: false } });
+  const client = f.client(key);
   const { data, error } = await client.auth.signUp({ email, password: 'a long password' });
   if (error || !data.user) throw error ?? new Error('no user');
   const events: Record<string, unknown>[] = [];
@@ -76,8 +51,8 @@ const goodbye = async (client: SupabaseClient) => {
 test.each(['anon', 'publishable'] as const)(
   'sign up, insert, hear: through the whole gateway with the %s key',
   async (kind) => {
-    const ann = await member(keys[kind], `ann-${kind}@example.com`);
-    const ben = await member(keys[kind], `ben-${kind}@example.com`);
+    const ann = await member(f.keys[kind], `ann-${kind}@example.com`);
+    const ben = await member(f.keys[kind], `ben-${kind}@example.com`);
     expect([ann.status, ben.status]).toEqual(['SUBSCRIBED', 'SUBSCRIBED']);
     await pollUntil(() => Object.keys(ben.room.presenceState()).length === 2 || undefined, {
       ms: 5_000,
