@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, open, readFile } from 'node:fs/promises';
+import { mkdir, open } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import { z } from 'zod';
@@ -9,6 +9,7 @@ import { messageOf, TrollfixError } from '../kernel/errors.ts';
 import type { ProgressEvent } from '../kernel/log.ts';
 import { packageRoot } from '../kernel/package-root.ts';
 import type { CommandContext } from './command.ts';
+import { LogTail } from './log-tail.ts';
 import { dataSchema, type StatusData } from './outputs/status.ts';
 
 const documentSchema = z.object({
@@ -39,7 +40,8 @@ export async function detachUp(
   const logFile = path.join(context.stateDir, 'logs', 'supervisor.log');
   await mkdir(path.dirname(logFile), { recursive: true });
   await using log = await open(logFile, 'a', 0o600);
-  const { size: logStart } = await log.stat();
+  const tail = new LogTail(logFile);
+  await tail.last(0);
   const child = spawn(
     process.execPath,
     [path.join(packageRoot, 'bin', 'trollfix.js'), ...upArgs(context, options)],
@@ -50,7 +52,7 @@ export async function detachUp(
       env: { ...context.env },
     },
   );
-  const stopRelay = relayLog(context, logFile, logStart);
+  const stopRelay = relayLog(context, tail);
   // Ctrl-C while it starts: it is told, takes down what it has, and answers that it was interrupted
   const onAbort = () => child.kill('SIGTERM');
   context.signal.addEventListener('abort', onAbort, { once: true });
@@ -124,18 +126,13 @@ function isErrorCode(code: string): code is ErrorCode {
 }
 
 /** Passes the lines that the supervisor adds to its log on as progress, until stopped. */
-function relayLog(context: CommandContext, logFile: string, from: number): () => void {
-  let read = from;
+function relayLog(context: CommandContext, tail: LogTail): () => void {
   let reading = false;
   const relay = async () => {
     if (reading) return;
     reading = true;
     try {
-      const added = (await readFile(logFile)).subarray(read);
-      const end = added.lastIndexOf(0x0a) + 1;
-      read += end;
-      const lines = added.subarray(0, end).toString('utf8').split('\n');
-      for (const line of lines) {
+      for (const line of await tail.added()) {
         const event = progressOf(line);
         if (event !== undefined) context.progress(event);
       }
