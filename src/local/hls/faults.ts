@@ -65,10 +65,6 @@ export class FaultSwitches {
   sinceMs(kind: HlsFaultKind): number | undefined {
     return this.#on.get(kind)?.sinceMs;
   }
-
-  get active(): HlsFault[] {
-    return [...this.#on.values()].map(({ fault }) => fault);
-  }
 }
 
 function hits(scope: FaultScope, of: 'playlist' | 'segment'): boolean {
