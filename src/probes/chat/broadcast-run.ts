@@ -22,6 +22,7 @@ export interface BroadcastResult {
   readonly load: LoadResult;
   readonly counts: DeliveryCounts;
   readonly disagreements: number;
+  readonly unanswered: number;
   readonly official: { readonly delivered: number; readonly lost: number };
   /** Receivers that lost something. */
   readonly receiversWithLoss: number;
@@ -178,7 +179,7 @@ class BroadcastRun implements RoomListener {
     this.#isOver = true;
     const counts = { delivered: 0, lost: 0, duplicated: 0, reordered: 0, unknown: 0, unexpected: 0 };
     const official = { delivered: 0, lost: 0 };
-    let [disagreements, receiversWithLoss, receivers, fanOut] = [0, 0, 0, 0];
+    let [disagreements, unanswered, receiversWithLoss, receivers, fanOut] = [0, 0, 0, 0, 0];
     for (const { deliveries, room } of this.#rooms) {
       deliveries.finish();
       for (const key of ['delivered', 'lost', 'duplicated', 'reordered', 'unknown', 'unexpected'] as const) {
@@ -187,6 +188,7 @@ class BroadcastRun implements RoomListener {
       official.delivered += deliveries.official.delivered;
       official.lost += deliveries.official.lost;
       disagreements += deliveries.disagreements;
+      unanswered += deliveries.unanswered;
       receiversWithLoss += deliveries.lostBy.filter((lost) => lost > 0).length;
       receivers += room.members.length;
       fanOut += (room.members.length - 1) / this.#rooms.length;
@@ -197,6 +199,7 @@ class BroadcastRun implements RoomListener {
       load,
       counts,
       disagreements,
+      unanswered,
       official,
       receiversWithLoss,
       receivers,

@@ -17,6 +17,8 @@ export const chatMetrics = {
   /** Messages that supabase-js got in full and the raw sockets did not, or the other way round. */
   chat_disagreement: 'counter',
   chat_rejected: 'counter',
+  /** Messages that the server neither took nor refused, without a word about rates. */
+  chat_unanswered: 'counter',
   /** Members whose channel or socket ended without a word about rates. */
   chat_cut_off: 'counter',
   /** Share of offered messages confirmed at every receiver. */
@@ -30,16 +32,20 @@ export const chatInvariants = [
   'chat_reordered: count==0',
   'chat_unexpected: count==0',
   'chat_disagreement: count==0',
+  'chat_unanswered: count==0',
   'chat_cut_off: count==0',
 ] as const;
 
 export function metricsOf(broadcast: BroadcastResult, database: DatabaseRunResult | undefined): Metric[] {
+  // under a quota the server ends channels, and says so first: that is the limit, not a fault
+  const underQuota = rateLimitEvidence(broadcast.troubles).length > 0;
+  const [cutOff, unanswered] = underQuota ? [0, 0] : [broadcast.receiversCut, broadcast.unanswered];
   const metrics: Metric[] = [
-    ...shared('broadcast', broadcast),
+    ...shared('broadcast', { ...broadcast, unanswered }),
     trend('chat_rtt', { transport: 'broadcast', client: 'raw' }, broadcast.latency.raw),
     trend('chat_rtt', { transport: 'broadcast', client: 'official' }, broadcast.latency.official),
     trend('chat_ack', { transport: 'broadcast' }, broadcast.ackLatency),
-    countMetric('chat_cut_off', cutOff(broadcast), broadcast.receivers, broadcast.load.elapsedMs),
+    countMetric('chat_cut_off', cutOff, broadcast.receivers, broadcast.load.elapsedMs),
   ];
   if (!database) return metrics;
   return [
@@ -50,18 +56,13 @@ export function metricsOf(broadcast: BroadcastResult, database: DatabaseRunResul
   ];
 }
 
-/** Under a quota the server ends channels, and says so first: that is the limit, not a fault. */
-function cutOff({ receiversCut, troubles }: BroadcastResult): number {
-  return rateLimitEvidence(troubles).length > 0 ? 0 : receiversCut;
-}
-
 function trend(name: string, tags: Record<string, string>, histogram: BroadcastResult['ackLatency']): Metric {
   return { name, tags, value: { kind: 'trend', histogram } };
 }
 
 function shared(
   transport: 'broadcast' | 'database',
-  { load, counts, disagreements }: BroadcastResult | DatabaseRunResult,
+  { load, counts, disagreements, unanswered }: BroadcastResult | DatabaseRunResult,
 ): Metric[] {
   const { offered, sent, ok, rejected } = load.counts;
   const { elapsedMs } = load;
@@ -74,6 +75,7 @@ function shared(
     countMetric('chat_unexpected', counts.unexpected, counts.delivered, elapsedMs),
     countMetric('chat_disagreement', disagreements, sent, elapsedMs),
     countMetric('chat_rejected', rejected, sent, elapsedMs),
+    countMetric('chat_unanswered', unanswered, sent, elapsedMs),
     { name: 'chat_confirmed', value: { kind: 'rate', hits: ok, samples: offered } } satisfies Metric,
   ];
   return tagged.map((metric) => ({ ...metric, tags: { transport } }));

@@ -154,7 +154,7 @@ function throughputOf(parts: ChatParts): Measurement {
     latencyMs: load.latency.intendedToAnswer.summary(),
     theoretical: theoreticalOf(plan, broadcast.fanOut),
     bottleneck: bottleneckOf(load, rateLimitEvidence(broadcast.troubles), 'msg/s'),
-    counts: { ...load.counts, ...counts },
+    counts: { ...load.counts, ...counts, unanswered: broadcast.unanswered },
     thresholds: judgeThresholds(thresholds, metrics, (name) => !isLatency(name)),
     generator: generatorOf(load.generator),
     series: 'chat.throughput.ndjson',

@@ -30,6 +30,7 @@ export interface DatabaseRunResult {
   readonly load: LoadResult;
   readonly counts: DeliveryCounts;
   readonly disagreements: number;
+  readonly unanswered: number;
   readonly official: { readonly delivered: number; readonly lost: number };
   readonly receivers: number;
   /** From the intended start of the RPC to the change at a receiver. */
@@ -161,11 +162,12 @@ class DatabaseRun {
 
   finish(load: LoadResult): DatabaseRunResult {
     this.deliveries.finish();
-    const { counts, disagreements, official } = this.deliveries;
+    const { counts, disagreements, unanswered, official } = this.deliveries;
     return {
       load,
       counts,
       disagreements,
+      unanswered,
       official,
       receivers: this.#options.rawReceivers + 1,
       latency: this.#latency,

@@ -43,6 +43,8 @@ export class RoomDeliveries {
   };
   /** Messages that one kind of client got in full and the other did not. */
   disagreements = 0;
+  /** Messages that the server neither took nor refused. */
+  unanswered = 0;
   /** Of the receivers of the official client. */
   readonly official = { delivered: 0, lost: 0 };
   /** Lost deliveries per receiver. */
@@ -160,6 +162,7 @@ export class RoomDeliveries {
 
   #settle(place: number): void {
     let [rawMissing, officialMissing] = [0, 0];
+    if (this.#state[place] === open) this.unanswered++;
     if (this.#missing[place]! > 0 && this.#state[place] !== refused) {
       for (let receiver = 0; receiver < this.#options.receivers; receiver++) {
         if (!this.#lacks(place, receiver)) continue;

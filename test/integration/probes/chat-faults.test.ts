@@ -2,7 +2,7 @@ import { afterEach, expect, test } from 'vitest';
 import { runChatProbe } from '../../../src/probes/chat/chat-probe.ts';
 import type { Measurement } from '../../../src/record/measurement.ts';
 import { measurementSchema } from '../../../src/record/measurement.ts';
-import { type FaultyRelay, type RelayFault, startFaultyRelay } from './faulty-relay.ts';
+import { type FaultyRelay, type RelayFault, startFaultyRelay, swallowed } from './faulty-relay.ts';
 import { bareTarget, calm, probeContext } from './probe-context.ts';
 
 let relay: FaultyRelay | undefined;
@@ -103,6 +103,16 @@ test('refused messages are rejected, not lost', async () => {
   expect(throughput.counts).toMatchObject({ ok: 75, lost: 0, unexpected: 0, delivered: 375 });
   expect(throughput.counts.rejected! + throughput.counts.errors!).toBe(25);
   expect(failedInvariants(throughput)).toEqual([]);
+});
+
+test('messages that vanish without an answer are no loss anybody can prove, and no pass either', async () => {
+  const { throughput } = await runAgainst(
+    () => 'deliver',
+    (message) => (message % 10 === 3 ? swallowed : undefined),
+  );
+  expect(throughput.counts).toMatchObject({ offered: 100, ok: 90, timeouts: 10, lost: 0, unknown: 50 });
+  const failed = throughput.thresholds.filter((threshold) => !threshold.ok);
+  expect(failed).toMatchObject([{ metric: 'chat_unanswered', observed: 10, samples: 100 }]);
 });
 
 test.each([

@@ -26,6 +26,9 @@ export interface FaultyRelay {
   stop(): Promise<void>;
 }
 
+/** In place of a reason to refuse: the message vanishes, with no answer and no delivery. */
+export const swallowed = 'swallowed';
+
 /**
  * A Realtime server of broadcasts only that breaks deliveries as told: it speaks serializer 2.0.0 well enough for
  * supabase-js and raw sockets, and knows exactly what it has broken.
@@ -67,6 +70,7 @@ export async function startFaultyRelay(
     if (!frame) return;
     const message = Number(/^\{"id":"[0-9a-f]+-\d+-(\d+)"/.exec(frame.body.toString())?.[1]);
     const reason = refuse(message);
+    if (reason === swallowed) return;
     const payload = reason ? { status: 'error', response: { reason } } : { status: 'ok', response: {} };
     reply(socket, frame.joinRef, frame.ref, frame.topic, payload);
     if (reason) return;
