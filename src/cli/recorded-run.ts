@@ -79,19 +79,19 @@ async function openFolder(context: CommandContext, input: CommandInput, nowMs: n
 function resultOf(context: CommandContext, record: RunRecord, folder: string): CommandResult {
   const { columns, style } = context.terminal;
   const where = path.relative(context.cwd, folder) || folder;
-  const failure = record.interrupted ? undefined : failureOf(record);
+  const failure = record.interrupted ? undefined : failureOf(record, where);
   return {
     data: { ...record, folder },
     text: () =>
       `${terminalReport(record, { columns, paint: style })}\nreport: ${path.join(where, 'report.md')}\n`,
     jobSummary: () => markdownReport(record),
     annotations: annotationsOf(record),
-    ...(failure === undefined ? {} : { exitCode: failure.exitCode, failure }),
+    ...(failure === undefined ? {} : { failure }),
   };
 }
 
-function failureOf(record: RunRecord): TrollfixError | undefined {
-  const hint = 'read the report: `trollfix report show`';
+function failureOf(record: RunRecord, where: string): TrollfixError | undefined {
+  const hint = `read the report: \`trollfix report show ${where}\``;
   const why = annotationsOf(record).join('; ') || undefined;
   const options = why === undefined ? { hint } : { hint, why };
   switch (record.exitCode) {
