@@ -60,9 +60,12 @@ export interface CommandResult {
   readonly data: unknown;
   /** What a person reads on stdout; not called with `--json` or `--ndjson`. */
   readonly text: () => string;
-  /** Defaults to 0, or to the signal's code when the run was interrupted. A code other than 0 makes `ok` false. */
+  /**
+   * Defaults to that of `failure`; without one to 0, or to the signal's code when the run was interrupted. A code
+   * other than 0 makes `ok` false.
+   */
   readonly exitCode?: ExitCode;
-  /** Says why the exit code is not 0, as `error` of the document and as the last line on stderr. */
+  /** Why the exit code is not 0, and which it is: `error` of the document and the last line on stderr. */
   readonly failure?: Error;
   /**
    * For commands that stay (`up`, `logs --follow`): called once `data` or `text()` has been printed, and the process

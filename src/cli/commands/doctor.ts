@@ -1,5 +1,4 @@
 import { TrollfixError } from '../../kernel/errors.ts';
-import { ExitCode } from '../../kernel/exit-codes.ts';
 import { doctor } from '../../provision/doctor.ts';
 import type { CheckStatus, DoctorCheck } from '../../provision/doctor-check.ts';
 import { openDatabase } from '../../target/postgres/pool.ts';
@@ -37,7 +36,6 @@ export async function runDoctor(context: CommandContext): Promise<CommandResult>
       ...(first === undefined
         ? {}
         : {
-            exitCode: ExitCode.checkFailed,
             failure: new TrollfixError('TF-PROV-003', `${failed.length} of ${checks.length} checks failed`, {
               why: `${first.id}: ${first.detail}`,
               ...(first.fix === null ? {} : { hint: first.fix }),

@@ -1,6 +1,5 @@
 import path from 'node:path';
 import { TrollfixError } from '../../kernel/errors.ts';
-import { ExitCode } from '../../kernel/exit-codes.ts';
 import { checkDrift, type DriftReport } from '../../provision/drift.ts';
 import { exportSupabase } from '../../provision/export-supabase.ts';
 import { type ProvisionResult, provision } from '../../provision/provision.ts';
@@ -52,7 +51,6 @@ function checkResult(context: CommandContext, report: DriftReport): CommandResul
       const rows = drift.map((item) => [item.problem.toUpperCase(), item.kind, item.identity, item.detail]);
       return `${context.terminal.style.bold('drift')}\n${renderTable(['PROBLEM', 'KIND', 'WHAT', 'DETAIL'], rows)}\n`;
     },
-    exitCode: ExitCode.checkFailed,
     failure: new TrollfixError('TF-PROV-001', `${count(drift.length, 'thing')} differ from the migrations`, {
       why: `first: ${first.kind} ${first.identity} is ${first.problem}`,
       ...(onlyPending ? { hint: 'trollfix provision' } : {}),

@@ -88,10 +88,7 @@ export async function runSeatRevoke(context: CommandContext, input: CommandInput
       data: { dryRun: false, ...who, revocation },
       text: () => `banned: ${what}\n${timelineText(context, revocation)}`,
       ...(returns
-        ? {
-            failure: new TrollfixError('TF-SEAT-005', `${nameOf(who.user)} is back in the room`),
-            exitCode: 96,
-          }
+        ? { failure: new TrollfixError('TF-SEAT-005', `${nameOf(who.user)} is back in the room`) }
         : {}),
     };
   });

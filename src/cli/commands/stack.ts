@@ -10,7 +10,7 @@ export async function runStatus(context: CommandContext, input: CommandInput): P
     data: status,
     text: () => (input.options.env ? envText(status.env) : statusText(status, context.terminal.style)),
     printsSecrets: true,
-    ...(trouble ? { exitCode: trouble.exitCode, failure: trouble } : {}),
+    ...(trouble ? { failure: trouble } : {}),
   };
 }
 

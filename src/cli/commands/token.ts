@@ -66,7 +66,6 @@ export async function runTokenInspect(context: CommandContext, input: CommandInp
             `dangerous: ${dangers.map(({ text }) => text).join('; ')}`,
           ),
         }),
-    exitCode: dangers.length === 0 ? 0 : 99,
   };
 }
 
