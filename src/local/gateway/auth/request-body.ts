@@ -1,3 +1,4 @@
+import { isObject } from '../../../kernel/json-object.ts';
 import { AuthError } from './auth-error.ts';
 
 export const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
@@ -10,8 +11,8 @@ export function readObject(text: string): Record<string, unknown> {
   } catch {
     throw badJson();
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw badJson();
-  return { ...value };
+  if (!isObject(value)) throw badJson();
+  return value;
 }
 
 function badJson(): AuthError {

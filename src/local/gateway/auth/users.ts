@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
+import { isObject } from '../../../kernel/json-object.ts';
 import { AuthError, invalid, userNotFound } from './auth-error.ts';
 import {
   findUserByEmailSql,
@@ -187,7 +188,7 @@ export function checkedPassword(value: unknown): string {
 /** An object, or empty when it is not given. PostgreSQL's jsonb holds no NUL. @throws AuthError */
 export function checkedMetadata(value: unknown, name: string): Record<string, unknown> {
   if (value === undefined || value === null) return {};
-  if (typeof value !== 'object' || Array.isArray(value)) throw invalid(`${name} must be an object`);
+  if (!isObject(value)) throw invalid(`${name} must be an object`);
   if (JSON.stringify(value).includes('\\u0000')) throw invalid(`${name} must not contain NUL characters`);
-  return { ...value };
+  return value;
 }

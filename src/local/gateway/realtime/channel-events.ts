@@ -1,7 +1,7 @@
+import { isObject } from '../../../kernel/json-object.ts';
 import { type BroadcastContent, broadcastSize, fanOut } from './broadcast.ts';
 import type { Channel } from './channel.ts';
 import { handlePresence } from './channel-presence.ts';
-import { isObject } from './join-config.ts';
 import { PolicyFailure } from './policies.ts';
 import { type ClientMessage, UserBroadcast } from './serializer.ts';
 import { isNewKey, TokenRefusal, type VerifiedToken, verifyToken } from './token.ts';

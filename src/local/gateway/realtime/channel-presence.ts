@@ -1,6 +1,6 @@
+import { isObject } from '../../../kernel/json-object.ts';
 import type { Channel } from './channel.ts';
 import type { RealtimeCore } from './core.ts';
-import { isObject } from './join-config.ts';
 import { PolicyFailure } from './policies.ts';
 import type { PresenceDiff } from './presence.ts';
 import { encodeMessage, type Vsn } from './serializer.ts';

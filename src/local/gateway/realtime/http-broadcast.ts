@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { messageOf } from '../../../kernel/errors.ts';
+import { isObject } from '../../../kernel/json-object.ts';
 import { bearerOf } from '../credentials.ts';
 import { type BroadcastContent, broadcastSize, fanOut } from './broadcast.ts';
 import type { RealtimeCore } from './core.ts';
-import { isObject } from './join-config.ts';
 import { PolicyFailure } from './policies.ts';
 import { UserBroadcast } from './serializer.ts';
 import { isNewKey, TokenRefusal, type VerifiedToken, verifyApiKey, verifyToken } from './token.ts';

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { isObject } from '../../../kernel/json-object.ts';
 
 /** One entry of `config.postgres_changes`, as the client sent it. */
 export type ChangeParams = Readonly<Record<string, unknown>>;
@@ -61,10 +62,6 @@ function textOf(value: unknown): string | null {
 
 function isInteger(value: unknown): value is number {
   return Number.isSafeInteger(value);
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return value !== null && typeof value === 'object' && !Array.isArray(value);
 }
 
 function objectOf(value: unknown): Record<string, unknown> {

@@ -1,3 +1,4 @@
+import { isObject } from '../../../kernel/json-object.ts';
 import { frameOf } from './wire-frame.ts';
 
 /** The two serializers of Phoenix sockets: `vsn=1.0.0` (JSON objects) and `vsn=2.0.0` (JSON arrays and binary). */
@@ -47,12 +48,8 @@ export function decodeText(vsn: Vsn, text: string): ClientMessage {
     if (!Array.isArray(parsed) || parsed.length < 5) throw new BadFrame('expected a V2 array of five');
     return message(parsed[0], parsed[1], parsed[2], parsed[3], parsed[4]);
   }
-  if (parsed === null || typeof parsed !== 'object' || Array.isArray(parsed)) {
-    throw new BadFrame('expected a V1 object');
-  }
-  // narrowed to a plain object above; every field is checked by message()
-  const fields = parsed as Record<string, unknown>;
-  return message(fields.join_ref, fields.ref, fields.topic, fields.event, fields.payload);
+  if (!isObject(parsed)) throw new BadFrame('expected a V1 object');
+  return message(parsed.join_ref, parsed.ref, parsed.topic, parsed.event, parsed.payload);
 }
 
 function message(joinRef: unknown, ref: unknown, topic: unknown, event: unknown, payload: unknown) {

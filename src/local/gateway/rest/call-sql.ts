@@ -1,3 +1,4 @@
+import { isObject } from '../../../kernel/json-object.ts';
 import type { ApiRequest } from './api-request.ts';
 import { type Catalogue, type DbFunction, type FunctionArg, nearestName, qualified } from './catalogue.ts';
 import { finalSql, type ResultForm, wholeSource } from './final-sql.ts';
@@ -5,7 +6,7 @@ import type { Statement } from './pipeline.ts';
 import { type ReadSource, readParts } from './read-sql.ts';
 import { badBody, RestError } from './rest-error.ts';
 import { arrayLiteral, Params, quoteName, quoteTable } from './sql-text.ts';
-import { isObject, parseJson } from './write-sql.ts';
+import { parseJson } from './write-sql.ts';
 
 /** The arguments a request gives, before they are matched with a function. */
 export type CallArguments =

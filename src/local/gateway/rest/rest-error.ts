@@ -1,5 +1,6 @@
 import { DeadlineError } from '../../../kernel/deadline.ts';
 import { messageOf } from '../../../kernel/errors.ts';
+import { isObject } from '../../../kernel/json-object.ts';
 
 /** An answer of PostgREST's error form: `{code, details, hint, message}`. Codes: https://docs.postgrest.org/en/stable/references/errors.html */
 export class RestError extends Error {
@@ -145,10 +146,7 @@ function fromRaise(error: PgErrorFields): RestError {
 function parseObject(text: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    // an object that came from JSON has string keys
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
+    return isObject(value) ? value : undefined;
   } catch {
     return undefined;
   }

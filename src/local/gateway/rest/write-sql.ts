@@ -1,3 +1,4 @@
+import { isObject } from '../../../kernel/json-object.ts';
 import type { ApiRequest } from './api-request.ts';
 import type { Catalogue, Table, TableColumn } from './catalogue.ts';
 import { conditionSql } from './condition-sql.ts';
@@ -122,10 +123,6 @@ export function parseJson(text: string): unknown {
   } catch {
     throw badBody('Empty or invalid json');
   }
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function keysOf(list: ReadonlyArray<Record<string, unknown>>): string[] {
