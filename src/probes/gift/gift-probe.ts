@@ -12,6 +12,7 @@ import {
   giftInvariants,
   giftMetrics,
   ingestionMetrics,
+  intakeInvariants,
   isIngestionMetric,
 } from './gift-metrics.ts';
 import { GiftSchedule, richBalance } from './gift-schedule.ts';
@@ -49,7 +50,8 @@ export async function runGiftProbe(
   ctx: ProbeContext,
   plan: LoadPlan & GiftProbeOptions,
 ): Promise<ProbeResult> {
-  const thresholds = readThresholds(giftMetrics, giftInvariants, plan.thresholds);
+  const own = ctx.target.databaseUrl === undefined ? intakeInvariants : giftInvariants;
+  const thresholds = readThresholds(giftMetrics, own, plan.thresholds);
   const users = Math.max(leastUsers, plan.users);
   const fixture = await createFixture(ctx, { users, streams: 1, balance: richBalance });
   // the run id too: an earlier run with the same seed may have left its gifts

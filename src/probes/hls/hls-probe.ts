@@ -166,7 +166,10 @@ function metricsOf({ viewers, load, experience, elapsedMs }: HlsRun): Metric[] {
   return [
     ...rules,
     { name: 'hls_startup', value: { kind: 'trend', histogram: load.latency.intendedToAnswer } },
-    { name: 'hls_joined', value: { kind: 'rate', hits: load.counts.ok, samples: load.counts.sent } },
+    {
+      name: 'hls_joined',
+      value: { kind: 'rate', hits: load.counts.ok, samples: load.counts.sent - load.counts.unfinished },
+    },
     { name: 'hls_playlist', value: { kind: 'trend', histogram: viewers.playlistLatency } },
     { name: 'hls_segment', value: { kind: 'trend', histogram: viewers.segmentLatency } },
     { name: 'hls_playlist_age', value: { kind: 'trend', histogram: viewers.playlistAge } },

@@ -138,6 +138,15 @@ test('leaderboard: reads cost the same at every size and show what the ledger sa
   });
 });
 
+test('gift: without a database URL what cannot be audited is not judged, and settlement says not_run', async () => {
+  const target = { ...stack.target, databaseUrl: undefined };
+  const { measurements } = await runGiftProbe({ ...context(), target }, { ...calm, durationMs: 500 });
+  expectFigure(measurements[0]!, 'estimate');
+  expect(measurements[0]!.thresholds.map(({ metric }) => metric)).toEqual(['gift_accepted']);
+  expect(measurements[1]).toMatchObject({ id: 'gift.settlement', status: 'not_run' });
+  expect(measurements[1]!.reason).toContain('DATABASE_URL');
+});
+
 /** Runs the probe against another `get_leaderboard`, and gives the real one back. */
 async function leaderboardWith(body: string, sizes: readonly number[]): Promise<Measurement> {
   const restored = await database.query<{ sql: string }>(
