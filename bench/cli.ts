@@ -10,18 +10,18 @@ const rounds = 21;
 /** How long the CLI takes to answer, against an empty Node script started in turn with it. */
 export async function benchCli(): Promise<Figure[]> {
   const bin = path.join(packageRoot, 'bin', 'trollfix.js');
-  const lines: Readonly<Record<string, readonly string[]>> = {
-    empty: ['-e', ''],
-    help: ['--', bin, '--help'],
-    commandHelp: ['--', bin, 'load', 'chat', '--help'],
-    usageError: ['--', bin, 'laod'],
-    exitCodes: ['--', bin, 'help', 'exit-codes'],
+  const lines: Readonly<Record<string, CommandLine>> = {
+    empty: { argv: ['-e', ''], exitCode: 0 },
+    help: { argv: ['--', bin, '--help'], exitCode: 0 },
+    commandHelp: { argv: ['--', bin, 'load', 'chat', '--help'], exitCode: 0 },
+    usageError: { argv: ['--', bin, 'laod'], exitCode: 2 },
+    exitCodes: { argv: ['--', bin, 'help', 'exit-codes'], exitCode: 0 },
   };
   const timesMs = new Map(Object.keys(lines).map((name) => [name, [] as number[]]));
   // the first round warms the compile cache and is not counted
   for (let round = 0; round <= rounds; round++) {
-    for (const [name, argv] of Object.entries(lines)) {
-      const ms = await startMs(argv);
+    for (const [name, line] of Object.entries(lines)) {
+      const ms = await startMs(line);
       if (round > 0) timesMs.get(name)?.push(ms);
     }
   }
@@ -40,13 +40,21 @@ export async function benchCli(): Promise<Figure[]> {
   ];
 }
 
-async function startMs(argv: readonly string[]): Promise<number> {
+interface CommandLine {
+  readonly argv: readonly string[];
+  readonly exitCode: number;
+}
+
+/** @throws when it does not end as it should: what breaks at once would be the fastest of all */
+async function startMs({ argv, exitCode }: CommandLine): Promise<number> {
   const startedMs = performance.now();
   const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'pipe'] });
   child.stdout.resume();
   child.stderr.resume();
-  await once(child, 'close');
-  return performance.now() - startedMs;
+  const [code] = await once(child, 'close');
+  const ms = performance.now() - startedMs;
+  if (code !== exitCode) throw new Error(`${argv.join(' ')} ended with ${code}, not ${exitCode}`);
+  return ms;
 }
 
 function median(values: readonly number[]): number {
