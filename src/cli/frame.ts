@@ -7,7 +7,7 @@ import { writeBugLog } from './bug-log.ts';
 import type { CommandContext, CommandInput, CommandResult, CommandSpec } from './command.ts';
 import { type CommandNode, walkWords } from './command-tree.ts';
 import type { Frame } from './context.ts';
-import { scanOutputMode } from './global-flags.ts';
+import { beforeDashes, scanOutputMode } from './global-flags.ts';
 import { helpText } from './help-text.ts';
 import type { Host } from './host.ts';
 import { type Failure, failureOf } from './output/failure.ts';
@@ -73,8 +73,7 @@ function createFrame(host: Host): Frame {
 }
 
 function asksForVersion(argv: readonly string[]): boolean {
-  const [first] = argv.filter((token) => !['--json', '--ndjson', '--no-color'].includes(token));
-  return first === '--version' || first === '-V';
+  return beforeDashes(argv).some((token) => token === '--version' || token === '-V');
 }
 
 function showHelp(frame: Frame, node: CommandNode, groupSummaries: Readonly<Record<string, string>>): number {

@@ -1,7 +1,7 @@
 import { catalogue, groupSummaries } from './catalogue.ts';
 import type { CommandSpec } from './command.ts';
 import { type CommandNode, commandTree, unknownCommand, walkWords } from './command-tree.ts';
-import { scanOutputMode } from './global-flags.ts';
+import { beforeDashes, scanOutputMode } from './global-flags.ts';
 import { helpText } from './help-text.ts';
 import type { Host } from './host.ts';
 import { writePlain } from './output/plain.ts';
@@ -44,8 +44,7 @@ function knownHelpNode(root: CommandNode, argv: readonly string[]): CommandNode 
  * @throws TF-CLI-001 when a word on the way is no command
  */
 function helpNode(root: CommandNode, argv: readonly string[]): CommandNode | undefined {
-  const end = argv.indexOf('--');
-  const tokens = end === -1 ? argv : argv.slice(0, end);
+  const tokens = beforeDashes(argv);
   const words = tokens.filter((token) => !token.startsWith('-'));
   if (words[0] === 'help' && words[1] !== 'exit-codes') return namedNode(root, words.slice(1));
   if (tokens.includes('--help') || tokens.includes('-h')) return namedNode(root, tokens);

@@ -32,10 +32,15 @@ export interface OutputMode {
   readonly color: boolean;
 }
 
+/** What of argv can be a flag: all up to `--`. */
+export function beforeDashes(argv: readonly string[]): readonly string[] {
+  const end = argv.indexOf('--');
+  return end === -1 ? argv : argv.slice(0, end);
+}
+
 /** Reads the output flags straight from argv, without judging the rest. */
 export function scanOutputMode(argv: readonly string[]): OutputMode {
-  const end = argv.indexOf('--');
-  const flags = new Set(end === -1 ? argv : argv.slice(0, end));
+  const flags = new Set(beforeDashes(argv));
   return {
     json: flags.has('--json'),
     ndjson: flags.has('--ndjson'),

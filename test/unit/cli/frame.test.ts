@@ -325,6 +325,21 @@ describe('GitHub Actions', () => {
 });
 
 describe('help', () => {
+  test.each([['--version'], ['--quiet', '--version'], ['--target', 'x', '-V'], ['status', '--version']])(
+    'the version, wherever it is asked for: %s %s %s',
+    async (...argv) => {
+      let called = false;
+      const commands = doing(async () => {
+        called = true;
+        return fine;
+      });
+      const ran = await runFake(argv, { cwd, commands });
+      expect(ran).toMatchObject({ code: 0, stderr: '' });
+      expect(ran.stdout).toMatch(/^trollfix \d+\.\d+\.\d+ \(node /);
+      expect(called).toBe(false);
+    },
+  );
+
   test('no arguments: three examples come first', async () => {
     const ran = await runFake([], { cwd });
     expect(ran.code).toBe(0);
