@@ -127,8 +127,13 @@ export class RunFolder {
   async #artifacts(): Promise<Artifact[]> {
     const artifacts: Artifact[] = [];
     for (const [fileName, kind] of this.#files) {
-      const file = path.join(this.path, fileName);
-      artifacts.push({ path: fileName, kind, sha256: await fileSha256(file) });
+      try {
+        const sha256 = await fileSha256(path.join(this.path, fileName));
+        artifacts.push({ path: fileName, kind, sha256 });
+      } catch (error) {
+        // a series whose file could not be opened: the record of the run is worth more than its rows
+        this.#options.log.warn(`${fileName} is not among the artifacts: ${messageOf(error)}`);
+      }
     }
     return artifacts;
   }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -93,6 +93,17 @@ describe('a run folder', () => {
     const folder = await open(older);
     expect(() => folder.series('../../x.ndjson', {})).toThrow('not inside');
     await expect(folder.write('/tmp/x', 'log', '')).rejects.toThrow('not inside');
+  });
+
+  test('a series that could not be written costs the run its rows, not its record', async () => {
+    const folder = await open(older);
+    // as when no file descriptor was left: the file cannot be opened
+    mkdirSync(path.join(folder.path, 's.ndjson'));
+    folder.series('s.ndjson', { n: 1 });
+    folder.series('t.ndjson', { n: 1 });
+    const saved = await folder.save(draft(older));
+    expect(saved.artifacts.map((artifact) => artifact.path)).toEqual(['t.ndjson']);
+    expect(readRecord(folder.path)).toEqual(saved);
   });
 
   test('a record that is none is not written', async () => {
