@@ -1,7 +1,8 @@
+import { displayWidth, wrapWords } from '../kernel/text-width.ts';
 import type { CommandSpec, OptionSpec, Style } from './command.ts';
 import type { CommandNode } from './command-tree.ts';
 import { globalOptions } from './global-flags.ts';
-import { alignColumns, displayWidth, padToWidth, wrapWords } from './output/columns.ts';
+import { alignColumns, padToWidth } from './output/columns.ts';
 
 export interface HelpLook {
   /** What stands there without any argument: examples and commands, no flags. */

@@ -1,4 +1,5 @@
 import Table from 'cli-table3';
+import { wrapWords } from '../kernel/text-width.ts';
 import type { RunRecord } from '../record/run-record.ts';
 import { bottleneckText, formatNumber, measuredValue, theoreticalLimit } from './figures.ts';
 import { overallLine, statusLabel, summarize, summarySentences, verdictLabel } from './summary.ts';
@@ -82,27 +83,13 @@ function matrixTable(record: RunRecord, look: TerminalLook): string {
 }
 
 function steps(record: RunRecord, look: TerminalLook): string {
-  const lines = (text: string) => brokenAtSpaces(plain(text), tableWidth(look) - 5);
+  const lines = (text: string) => wrapWords(plain(text), tableWidth(look) - 5);
   return record.nextSteps
     .flatMap(({ text, because }, i) => [
       ...lines(text).map((line, n) => `${n === 0 ? `${i + 1}.`.padStart(4) : '    '} ${line}`),
       ...lines(because).map((line) => `     ${look.paint.dim(line)}`),
     ])
     .join('\n');
-}
-
-function brokenAtSpaces(text: string, width: number): string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else {
-      line = line === '' ? word : `${line} ${word}`;
-    }
-  }
-  return [...lines, line];
 }
 
 function tableWidth({ columns }: TerminalLook): number {

@@ -1,7 +1,7 @@
 import { formatDuration } from '../../kernel/duration.ts';
 import type { ProgressEvent } from '../../kernel/log.ts';
+import { displayWidth, withoutColours } from '../../kernel/text-width.ts';
 import type { Style } from '../command.ts';
-import { displayWidth, withoutColours } from './columns.ts';
 import type { Sink } from './sink.ts';
 import { sparkline } from './sparkline.ts';
 

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { alignColumns, displayWidth, wrapWords } from '../../../src/cli/output/columns.ts';
+import { alignColumns } from '../../../src/cli/output/columns.ts';
 import { ProgressView } from '../../../src/cli/output/progress-view.ts';
 import { Sink } from '../../../src/cli/output/sink.ts';
 import { styleOf } from '../../../src/cli/output/style.ts';
+import { displayWidth, wrapWords } from '../../../src/kernel/text-width.ts';
 import { FakeStream } from './fake-host.ts';
 
 function load(elapsedMs: number, achievedPerS = 50) {
