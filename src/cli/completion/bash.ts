@@ -1,14 +1,8 @@
-import type { CompletionEntry } from './completion-table.ts';
+import { type CompletionEntry, flagsWithValue } from './completion-table.ts';
 
 /** A completion script for bash 3.2 (macOS) and later. It needs no bash-completion package. */
 export function bashCompletion(table: readonly CompletionEntry[]): string {
-  const withValue = new Set(
-    table.flatMap(({ flags }) =>
-      flags
-        .filter((flag) => flag.takesValue)
-        .flatMap((flag) => [flag.long, ...(flag.short ? [flag.short] : [])]),
-    ),
-  );
+  const withValue = flagsWithValue(table);
   return `# bash completion for trollfix; made by \`trollfix completion bash\`
 _trollfix_words() {
   case "$1" in
@@ -39,7 +33,7 @@ _trollfix() {
   while [ "$i" -lt "$COMP_CWORD" ]; do
     word="\${COMP_WORDS[i]}"
     case "$word" in
-      ${[...withValue].join('|')}) i=$((i + 1)) ;;
+      ${withValue.join('|')}) i=$((i + 1)) ;;
       -*) ;;
       *)
         candidate="\${path:+$path }$word"
@@ -49,7 +43,7 @@ _trollfix() {
     i=$((i + 1))
   done
   case "$previous" in
-    ${[...withValue].join('|')})
+    ${withValue.join('|')})
       if candidate="$(_trollfix_values "$path" "$previous")"; then
         if [ "$candidate" = ":path" ]; then
           COMPREPLY=($(compgen -f -- "$current"))

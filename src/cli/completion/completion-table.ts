@@ -33,6 +33,12 @@ export function completionTable(catalogue: readonly CommandSpec[]): CompletionEn
   return entries;
 }
 
+/** Every flag after which a value stands, in both its forms: the word behind it is no command. */
+export function flagsWithValue(table: readonly CompletionEntry[]): string[] {
+  const flags = table.flatMap((entry) => entry.flags).filter(({ takesValue }) => takesValue);
+  return [...new Set(flags.flatMap(({ long, short }) => (short === undefined ? [long] : [long, short])))];
+}
+
 function entryOf(node: CommandNode): CompletionEntry {
   const children = [...node.children].map(([word, child]) => ({
     word,

@@ -1,11 +1,9 @@
-import type { CompletionEntry, CompletionFlag } from './completion-table.ts';
+import { type CompletionEntry, type CompletionFlag, flagsWithValue } from './completion-table.ts';
 
 /** A completion script for fish. */
 export function fishCompletion(table: readonly CompletionEntry[]): string {
   const paths = table.map(({ path }) => path).filter((path) => path !== '');
-  const withValue = new Set(
-    table.flatMap(({ flags }) => flags.filter((flag) => flag.takesValue).map((flag) => flag.long)),
-  );
+  const withValue = flagsWithValue(table);
   return `# fish completion for trollfix; made by \`trollfix completion fish\`
 function __trollfix_path
     set -l path
@@ -13,7 +11,7 @@ function __trollfix_path
     for word in (commandline -opc)[2..-1]
         set -l before $previous
         set previous $word
-        contains -- "$before" ${[...withValue].join(' ')}; and continue
+        contains -- "$before" ${withValue.join(' ')}; and continue
         string match -q -- '-*' $word; and continue
         set -l candidate (string join ' ' $path $word)
         contains -- $candidate ${paths.map(quote).join(' ')}; and set path $path $word

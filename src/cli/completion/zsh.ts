@@ -1,10 +1,8 @@
-import type { CompletionEntry, CompletionFlag } from './completion-table.ts';
+import { type CompletionEntry, type CompletionFlag, flagsWithValue } from './completion-table.ts';
 
 /** A completion script for zsh: a function for `fpath`, which also works when it is sourced. */
 export function zshCompletion(table: readonly CompletionEntry[]): string {
-  const withValue = new Set(
-    table.flatMap(({ flags }) => flags.filter((flag) => flag.takesValue).map((flag) => flag.long)),
-  );
+  const withValue = flagsWithValue(table);
   return `#compdef trollfix
 # zsh completion for trollfix; made by \`trollfix completion zsh\`
 _trollfix() {
@@ -14,7 +12,7 @@ _trollfix() {
   while (( i < CURRENT )); do
     word="\${words[i]}"
     case "$word" in
-      ${[...withValue].join('|')}) (( i++ )) ;;
+      ${withValue.join('|')}) (( i++ )) ;;
       -*) ;;
       *)
         candidate="\${path_words:+$path_words }$word"
@@ -33,7 +31,7 @@ _trollfix() {
 ${table.flatMap(({ path, flags }) => flags.filter(hasKnownValues).map((flag) => valueCase(path, flag))).join('\n')}
   esac
   case "$previous" in
-    ${[...withValue].join('|')}) return ;;
+    ${withValue.join('|')}) return ;;
   esac
   case "$path_words" in
 ${table.map(entryCase).join('\n')}
