@@ -2,17 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { parseConfigFile } from '../../../src/config/config-file.ts';
 import { configText, hasTarget, variablesOf } from '../../../src/config/config-writer.ts';
 import { parseEnvFile } from '../../../src/config/env-file.ts';
-import { TrollfixError } from '../../../src/kernel/errors.ts';
-
-function refusal(run: () => unknown): TrollfixError {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof TrollfixError) return error;
-    throw error;
-  }
-  throw new Error('not refused');
-}
+import { refusal } from './refusal.ts';
 
 const good = `# ours
 target: staging

@@ -8,7 +8,7 @@ import {
   targetLimits,
   unknownVariables,
 } from '../../../src/config/layers.ts';
-import { TrollfixError } from '../../../src/kernel/errors.ts';
+import { refusal } from './refusal.ts';
 
 const yaml = `target: staging
 targets:
@@ -51,16 +51,6 @@ function layers({ target, env = {}, envFile, text = yaml, readableByOthers = tru
 }
 
 const env = { STAGING_KEY: 'sb_secret_1', DB_PASSWORD: 'pw', LK_SECRET: 'lk' };
-
-function refusal(run: () => unknown): TrollfixError {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof TrollfixError) return error;
-    throw error;
-  }
-  throw new Error('not refused');
-}
 
 describe('which target', () => {
   test.each<[string, Given, string, string]>([
