@@ -1,6 +1,6 @@
 import type { Target } from '../../config/target.ts';
 import type { Stack } from '../../local/stack.ts';
-import { type StackState, stackTarget } from '../../local/stack-state.ts';
+import type { StackState } from '../../local/stack-state.ts';
 import { provisionUrl } from '../../provision/provision-url.ts';
 import { runDrill } from '../../run/drill.ts';
 import { type DrillPlan, fullDrill, quickDrill, withQuota } from '../../run/drill-plan.ts';
@@ -30,7 +30,8 @@ export const runDrillCommand: CommandRun = async (context, input) => {
   const stack = await startEmbeddedStack(context, { persistent: false, quota: null, livekit: true });
   try {
     warnOfExits(context, stack);
-    return await drillAgainst(context, input, plan, stackTarget(stack.state), stack.state);
+    // asked of the context, as every command does: what it hands out it keeps out of every output
+    return await drillAgainst(context, input, plan, await context.target(), stack.state);
   } finally {
     context.progress({ kind: 'step', text: 'taking down the embedded stack' });
     await stack.stop();
