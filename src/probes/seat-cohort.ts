@@ -1,4 +1,5 @@
 import { TrollfixError } from '../kernel/errors.ts';
+import { withConnection } from '../target/postgres/pool.ts';
 import { SupabaseRest } from '../target/supabase/rest.ts';
 import type { SyntheticUser } from '../target/supabase/synthetic-users.ts';
 import { createFixture } from './fixture.ts';
@@ -101,21 +102,13 @@ async function revoke(
     return { commitSentAtMs, durableAtMs: clock.monotonicMs() };
   }
   // in a transaction of its own, so that the clock starts at the commit and not at the work before it
-  const client = await database.connect();
-  let broken: Error | undefined;
-  try {
+  return withConnection(database, async (client) => {
     await client.query('begin');
     await client.query(revokeSeatsSql, [streamId, userIds]);
     const commitSentAtMs = clock.monotonicMs();
     await client.query('commit');
     return { commitSentAtMs, durableAtMs: clock.monotonicMs() };
-  } catch (error) {
-    // whatever the transaction's state is now: the connection does not go back
-    broken = error instanceof Error ? error : new Error(String(error));
-    throw error;
-  } finally {
-    client.release(broken);
-  }
+  });
 }
 
 function withService(service: SupabaseRest | null): SupabaseRest {

@@ -128,7 +128,8 @@ function revocationStatus(
   evidence: readonly Evidence[],
 ): Pick<StatusRow, 'status' | 'evidence'> {
   const doors = findings.measurement('seat.readmission');
-  const result = combine([...evidence, { label: 'seat.readmission', outcome: outcomeOf(doors) }]);
+  const noToken = { label: 'seat.readmission, no new token for the banned', outcome: outcomeOf(doors) };
+  const result = combine([...evidence, noToken]);
   if (doors === undefined || doors.value === null) return result;
   const line = `seat.readmission: ${doors.value} of ${doors.samples} ways back in were open`;
   const status = doors.value > 0 && result.status === 'verified' ? 'partial' : result.status;

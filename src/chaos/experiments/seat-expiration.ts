@@ -2,14 +2,10 @@ import type pg from 'pg';
 import type { Clock } from '../../kernel/clock.ts';
 import { pollUntil } from '../../kernel/deadline.ts';
 import { createSeatEnforcer } from '../../ops/seat-enforcer.ts';
-import { openSeatCohort, type SeatCohort } from '../../probes/seat-cohort.ts';
+import { askForToken, type Stage, seatVictim, type Victim } from '../../probes/seat/victims.ts';
+import { openSeatCohort } from '../../probes/seat-cohort.ts';
 import { isIdentityOf, type LiveKitAdmin, liveKitAdmin } from '../../target/livekit/admin.ts';
-import {
-  type Departure,
-  enterRoom,
-  type SignalParticipant,
-} from '../../target/livekit/signal-participant.ts';
-import { requestToken } from '../../target/livekit/token-endpoint.ts';
+import type { Departure, SignalParticipant } from '../../target/livekit/signal-participant.ts';
 import type { SyntheticUser } from '../../target/supabase/synthetic-users.ts';
 import type { Experiment, ExperimentContext, Observation } from '../experiment.ts';
 import { invariant } from '../run-experiment.ts';
@@ -36,17 +32,13 @@ export const seatExpiration: Experiment = {
   run: runSeatExpiration,
 };
 
-interface Holder {
-  readonly user: SyntheticUser;
-  readonly participant: SignalParticipant;
-}
-
 async function runSeatExpiration(context: ExperimentContext): Promise<Observation> {
-  const { database, target, clock, log } = context;
-  if (database === undefined || target.livekit === undefined) {
-    throw new Error('seat-expiration runs with a database and LiveKit');
+  const { database, clock, log } = context;
+  const { livekit, tokenEndpoint } = context.target;
+  if (database === undefined || livekit === undefined || tokenEndpoint === undefined) {
+    throw new Error('seat-expiration runs with a database, LiveKit and a token endpoint');
   }
-  const admin = liveKitAdmin(target.livekit);
+  const admin = liveKitAdmin(livekit);
   const cohort = await openSeatCohort(context, { users: 2, streams: 1, name: 'seat-expiration' });
   const enforcer = createSeatEnforcer({ database, livekit: admin, clock, log });
   const joined: SignalParticipant[] = [];
@@ -55,13 +47,14 @@ async function runSeatExpiration(context: ExperimentContext): Promise<Observatio
     const [expiring, lasting] = cohort.users;
     const streamId = cohort.streams[0];
     if (!expiring || !lasting || !streamId) throw new Error('the cohort is incomplete');
-    const stays = await seat(context, cohort, streamId, lasting, undefined);
+    const stage: Stage = { cohort, streamId, livekit, tokenEndpoint };
+    const stays = await seat(context, stage, lasting, undefined);
     joined.push(stays.participant);
     const offsetMs = await databaseOffsetMs(database, clock);
     const expiresAt = new Date(clock.monotonicMs() + offsetMs + seatMs);
-    const goes = await seat(context, cohort, streamId, expiring, expiresAt);
+    const goes = await seat(context, stage, expiring, expiresAt);
     joined.push(goes.participant);
-    return await watch(context, admin, { streamId, goes, stays, expiresAt, offsetMs });
+    return await watch(context, admin, { stage, goes, stays, expiresAt, offsetMs });
   } finally {
     await Promise.all(joined.map((participant) => participant.close()));
     await enforcer.stop();
@@ -83,51 +76,34 @@ async function databaseOffsetMs(database: pg.Pool, clock: Clock): Promise<number
 
 async function seat(
   context: ExperimentContext,
-  cohort: SeatCohort,
-  streamId: string,
+  stage: Stage,
   user: SyntheticUser,
   expiresAt: Date | undefined,
-): Promise<Holder> {
-  const { target, clock } = context;
-  await cohort.grant(streamId, [user.id], expiresAt === undefined ? {} : { expiresAt });
+): Promise<Victim> {
+  await stage.cohort.grant(stage.streamId, [user.id], expiresAt === undefined ? {} : { expiresAt });
   context.history({
     process: user.username,
     op: 'seat',
     type: 'ok',
     value: expiresAt?.toISOString() ?? 'for good',
   });
-  const token = await tokenOf(context, streamId, user);
-  if (token === null) throw new Error('the token endpoint gave a seat holder no token');
-  const outcome = await enterRoom({ url: target.livekit?.url ?? '', token, door: { path: '/rtc' }, clock });
-  if (outcome.kind !== 'joined') throw new Error(`a seat holder could not join: ${outcome.kind}`);
-  context.history({ process: user.username, op: 'join', type: 'ok', value: outcome.participant.canPublish });
-  return { user, participant: outcome.participant };
-}
-
-async function tokenOf(
-  context: ExperimentContext,
-  streamId: string,
-  user: SyntheticUser,
-): Promise<string | null> {
-  const answer = await requestToken(context.target.tokenEndpoint ?? '', {
-    apiKey: context.target.anonKey.reveal(),
-    bearer: user.token,
-    body: JSON.stringify({ streamId }),
-  });
-  return answer.token;
+  const holder = await seatVictim(context, stage, user);
+  context.history({ process: user.username, op: 'join', type: 'ok', value: holder.participant.canPublish });
+  return holder;
 }
 
 interface Scene {
-  readonly streamId: string;
-  readonly goes: Holder;
-  readonly stays: Holder;
+  readonly stage: Stage;
+  readonly goes: Victim;
+  readonly stays: Victim;
   readonly expiresAt: Date;
   readonly offsetMs: number;
 }
 
 async function watch(context: ExperimentContext, admin: LiveKitAdmin, scene: Scene): Promise<Observation> {
   const { clock, signal } = context;
-  const before = await admin.occupants(scene.streamId);
+  const { streamId } = scene.stage;
+  const before = await admin.occupants(streamId);
   const expiryMs = scene.expiresAt.getTime() - scene.offsetMs;
   const waitMs = expiryMs - clock.monotonicMs() + graceMs;
   const departure = await departureWithin(scene.goes.participant, waitMs, signal);
@@ -142,7 +118,7 @@ async function watch(context: ExperimentContext, admin: LiveKitAdmin, scene: Sce
     type: ejected ? 'ok' : 'fail',
     value: departure,
   });
-  const after = await admin.occupants(scene.streamId);
+  const after = await admin.occupants(streamId);
   const stillThere = after.filter(({ identity }) => isIdentityOf(identity, scene.goes.user.id));
   const lastingThere = after.filter(({ identity }) => isIdentityOf(identity, scene.stays.user.id));
   const republish = await publishAfter(context, scene);
@@ -200,7 +176,7 @@ function describeDeparture(departure: Departure): string {
 
 /** Whether a token asked for after the expiry would let the former holder publish. */
 async function publishAfter(context: ExperimentContext, scene: Scene): Promise<boolean> {
-  const token = await tokenOf(context, scene.streamId, scene.goes.user);
+  const { token } = await askForToken(context, scene.stage, scene.goes.user);
   if (token === null) return false;
   const payload = token.split('.')[1] ?? '';
   const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'));

@@ -57,7 +57,8 @@ export function askForToken({ target }: ProbeContext, stage: Stage, user: Synthe
   });
 }
 
-async function seatVictim(context: ProbeContext, stage: Stage, user: SyntheticUser): Promise<Victim> {
+/** Has a user who holds a seat join. @throws Error saying why it could not get in */
+export async function seatVictim(context: ProbeContext, stage: Stage, user: SyntheticUser): Promise<Victim> {
   const answer = await askForToken(context, stage, user);
   if (answer.token === null) {
     throw new Error(`the token endpoint gave a seat holder no token: ${answer.status} ${answer.problem}`);
