@@ -1,7 +1,7 @@
-import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CommandContext, CommandResult } from '../../../src/cli/command.ts';
 import { sleep } from '../../../src/kernel/clock.ts';
 import { TrollfixError } from '../../../src/kernel/errors.ts';
@@ -15,6 +15,7 @@ let cwd: string;
 beforeEach(() => {
   cwd = mkdtempSync(path.join(tmpdir(), 'trollfix-frame-'));
 });
+afterEach(() => rmSync(cwd, { recursive: true, force: true }));
 
 function doing(run: (context: CommandContext) => Promise<CommandResult>) {
   return sampleCommands((context) => run(context));

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createRunId, RunFolder } from '../../../src/cli/run-folder.ts';
 import { silentLogger } from '../../../src/kernel/log.ts';
 import { redact } from '../../../src/kernel/redact.ts';
@@ -17,6 +17,7 @@ beforeEach(() => {
   cwd = mkdtempSync(path.join(tmpdir(), 'trollfix-runs-'));
   reportsDir = path.join(cwd, 'reports');
 });
+afterEach(() => rmSync(cwd, { recursive: true, force: true }));
 
 function open(runId: string, runDir?: string): Promise<RunFolder> {
   const hide = (text: string) => redact(text.replaceAll(canary, '[redacted]'));
