@@ -148,7 +148,7 @@ async function tokenEndpoint({ target }: DoctorContext): Promise<Finding> {
     return {
       status: 'fail',
       detail: 'it gives a token to a caller without any key',
-      fix: `trollfix token attack`,
+      fix: 'trollfix drill --quick',
     };
   }
   if (answer.status === 401 || answer.status === 403) {
