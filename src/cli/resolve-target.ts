@@ -107,6 +107,7 @@ function embeddedOrigins(stateDir: string): SettingOrigin[] {
     ['jwtSecret', target.jwtSecret && '[redacted]'],
     ['databaseUrl', target.databaseUrl && redact(target.databaseUrl.reveal())],
     ['livekit.url', target.livekit?.url],
+    ['livekit.gateUrl', target.livekit?.gateUrl],
     ['hls.url', target.hls?.url],
     ['tokenEndpoint', target.tokenEndpoint],
   ];

@@ -18,6 +18,7 @@ export function remoteHosts(target: Target): string[] {
     target.supabaseUrl,
     target.databaseUrl?.reveal(),
     target.livekit?.url,
+    target.livekit?.gateUrl,
     target.hls?.url,
     target.tokenEndpoint,
   ];

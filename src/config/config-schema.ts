@@ -42,6 +42,7 @@ export const targetSchema = z.strictObject({
       url: valueSchema.optional(),
       apiKey: valueSchema.optional(),
       apiSecret: valueSchema.optional(),
+      gateUrl: valueSchema.optional(),
     })
     .optional(),
   hls: z.strictObject({ url: valueSchema.optional() }).optional(),

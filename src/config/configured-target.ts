@@ -44,6 +44,7 @@ export function configuredTarget(
             url: need('livekit.url'),
             apiKey: need('livekit.apiKey'),
             apiSecret: new Secret(need('livekit.apiSecret')),
+            gateUrl: text('livekit.gateUrl'),
           }
         : undefined,
     hls: hlsUrl === undefined ? undefined : { url: hlsUrl },

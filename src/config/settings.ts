@@ -82,6 +82,14 @@ export const settings: readonly Setting[] = [
     kind: 'secret',
   },
   {
+    key: 'livekit.gateUrl',
+    aliases: [],
+    env: ['TROLLFIX_LIVEKIT_GATE_URL'],
+    envFile: ['LIVEKIT_GATE_URL'],
+    kind: 'url',
+    schemes: ['ws', 'wss', 'http', 'https'],
+  },
+  {
     key: 'hls.url',
     aliases: [],
     env: ['TROLLFIX_HLS_URL'],

@@ -14,10 +14,20 @@ export interface Target {
   /** Private key (PEM or JWK) of a project that signs its JWTs asymmetrically, to mint synthetic users with. */
   readonly jwtSigningKey?: Secret | undefined;
   readonly databaseUrl: Secret | undefined;
-  readonly livekit: { readonly url: string; readonly apiKey: string; readonly apiSecret: Secret } | undefined;
+  readonly livekit: LiveKitTarget | undefined;
   readonly hls: { readonly url: string } | undefined;
   readonly tokenEndpoint: string | undefined;
   readonly limits: TargetLimits | undefined;
+}
+
+/** A LiveKit server and what its admin API is called with. */
+export interface LiveKitTarget {
+  /** LiveKit's own address, for whoever administers it. */
+  readonly url: string;
+  readonly apiKey: string;
+  readonly apiSecret: Secret;
+  /** The gate in front of it, which is the address that clients are given; undefined where there is none. */
+  readonly gateUrl?: string | undefined;
 }
 
 /** What a run may do to a target that is not on this machine. */

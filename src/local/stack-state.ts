@@ -15,8 +15,10 @@ export interface StackEnv {
   readonly SUPABASE_SERVICE_ROLE_KEY: string;
   readonly SUPABASE_JWT_SECRET: string;
   readonly DATABASE_URL: string;
-  /** Empty when LiveKit is missing. */
+  /** LiveKit's own address, for its admin API; empty when LiveKit is missing. */
   readonly LIVEKIT_URL: string;
+  /** The guard's gate in front of it, where clients go; empty when there is no guard. */
+  readonly LIVEKIT_GATE_URL: string;
   readonly LIVEKIT_API_KEY: string;
   readonly LIVEKIT_API_SECRET: string;
   /** The live master playlist; empty when there is no HLS origin. */
@@ -64,6 +66,7 @@ export const emptyEnv: StackEnv = {
   SUPABASE_JWT_SECRET: '',
   DATABASE_URL: '',
   LIVEKIT_URL: '',
+  LIVEKIT_GATE_URL: '',
   LIVEKIT_API_KEY: '',
   LIVEKIT_API_SECRET: '',
   HLS_URL: '',
@@ -177,6 +180,8 @@ export function stackTarget(state: StackState): Target {
             url: env.LIVEKIT_URL,
             apiKey: env.LIVEKIT_API_KEY,
             apiSecret: new Secret(env.LIVEKIT_API_SECRET),
+            // a state file of an earlier version has no such line
+            gateUrl: env.LIVEKIT_GATE_URL || undefined,
           },
     hls: env.HLS_URL === '' ? undefined : { url: env.HLS_URL },
     tokenEndpoint: env.TOKEN_ENDPOINT,

@@ -29,7 +29,13 @@ export interface GatewayOptions {
   readonly jwtSecret: string;
   readonly apiKeys: ApiKeys;
   /** null: the token function answers 503. */
-  readonly livekit: { readonly url: string; readonly apiKey: string; readonly apiSecret: string } | null;
+  readonly livekit: {
+    readonly url: string;
+    readonly apiKey: string;
+    readonly apiSecret: string;
+    /** What the token function tells clients to dial: the guard's gate. `url` where it is left out. */
+    readonly publicUrl?: string;
+  } | null;
   readonly quota: QuotaProfile | null;
   /** How long a client may take to send; the defaults are for real ones. */
   readonly clientTimeouts?: { readonly headersMs: number; readonly requestMs: number };
