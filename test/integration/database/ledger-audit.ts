@@ -21,13 +21,17 @@ export const clean = {
 };
 
 const auditSql = `
-with board as (
+with paid as (
+  select l.seq, l.sender_id, l.stream_id, l.amount, l.created_at, l.run_id
+  from gift_ledger l join gift_settlements s using (seq)
+  where s.status = 'settled' and not exists (select from gift_reversals r where r.seq = l.seq)
+), board as (
   select 'd:' || to_char(l.created_at at time zone 'UTC', 'YYYY-MM-DD') as scope, l.sender_id as user_id, l.amount
-  from gift_ledger l join gift_settlements s using (seq) where s.status = 'settled' and l.run_id is null
+  from paid l where l.run_id is null
   union all select 's:' || l.stream_id, l.sender_id, l.amount
-  from gift_ledger l join gift_settlements s using (seq) where s.status = 'settled' and l.run_id is null
+  from paid l where l.run_id is null
   union all select coalesce('run:' || l.run_id, 'all'), l.sender_id, l.amount
-  from gift_ledger l join gift_settlements s using (seq) where s.status = 'settled'
+  from paid l
 ), recomputed as (
   select scope, user_id, sum(amount) as total, count(*) as gifts from board group by 1, 2
 ), ranked as (
@@ -39,7 +43,7 @@ with board as (
 )
 select
   (select coalesce(sum(balance), 0) from wallets) + (select coalesce(sum(fee), 0) from gift_settlements)
-    - (select coalesce(sum(amount), 0) from wallet_deposits) as "moneyDifference",
+    - (select coalesce(sum(fee), 0) from gift_reversals) - (select coalesce(sum(amount), 0) from wallet_deposits) as "moneyDifference",
   (select count(*) from wallets where balance < 0) as "negative",
   (select count(*) from wallets w
     left join (select account, sum(amount) as coins from (
@@ -50,7 +54,11 @@ select
   (select count(*) from gift_ledger l where not exists (select from gift_pending p where p.seq = l.seq)
     and not exists (select from gift_settlements s where s.seq = l.seq)) as "neitherPendingNorDecided",
   (select count(*) from gift_pending join gift_settlements using (seq)) as "pendingAndDecided",
-  (select count(*) from gift_settlements s where not exists (select from gift_ledger l where l.seq = s.seq)) as "orphans",
+  (select count(*) from gift_settlements s where not exists (select from gift_ledger l where l.seq = s.seq))
+    + (select count(*) from gift_reversals r where not exists (
+      select from gift_settlements s join gift_ledger l using (seq)
+      where s.seq = r.seq and s.status = 'settled' and (l.gift_id, l.amount, s.fee) = (r.gift_id, r.amount, r.fee)
+    )) as "orphans",
   (select count(*) from recomputed r full join leaderboard b using (scope, user_id)
     where r.total is distinct from b.total or r.gifts is distinct from b.gifts) as "boardsUnlikeLedger",
   (select count(*) from (select * from ranked where rank <= 100) r full join listed l using (scope, user_id)

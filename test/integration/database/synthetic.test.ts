@@ -45,6 +45,7 @@ describe('synthetic runs', () => {
     expect(removed).toEqual({
       ...{
         gift_pending: 1,
+        gift_reversals: 0,
         gift_settlements: 1,
         gift_ledger: 2,
         wallet_deposits: 3,
