@@ -6,6 +6,7 @@ import {
   type JoinResponse,
   type LeaveRequest,
   LeaveRequest_Action,
+  type SignalRequest,
   SignalResponse,
   WrappedJoinRequest,
 } from '@livekit/protocol';
@@ -62,6 +63,12 @@ export type SignalOutcome =
   | { readonly kind: 'refused'; readonly status: number; readonly message: string }
   | { readonly kind: 'unreachable'; readonly message: string };
 
+/** What a session with media behind it must hear and say beside joining and leaving: offers, candidates, updates. */
+export interface SignalTalk {
+  /** Every message of the server, in order, from the first on. */
+  readonly hear: (message: SignalResponse['message'], say: (request: SignalRequest) => void) => void;
+}
+
 /** Joining takes 3 ms, 165 ms at a cold start and 1.1 s behind a burst of 2,000: five seconds is an answer too late. */
 const joinDeadlineMs = 5_000;
 
@@ -75,13 +82,14 @@ export function enterRoom(options: {
   readonly door: SignalDoor;
   readonly clock: Clock;
   readonly deadlineMs?: number;
+  readonly talk?: SignalTalk;
 }): Promise<SignalOutcome> {
   const socket = new WebSocket(doorUrl(options.url, options.door), {
     // in the header, so that no access log on the way holds the token
     headers: { Authorization: `Bearer ${options.token}` },
     perMessageDeflate: false,
   });
-  const session = new SignalSession(socket, options.clock);
+  const session = new SignalSession(socket, options.clock, options.talk);
   return session.enter(options.deadlineMs ?? joinDeadlineMs);
 }
 
@@ -113,15 +121,17 @@ function doorUrl(base: string, door: SignalDoor): string {
 class SignalSession {
   readonly #socket: WebSocket;
   readonly #clock: Clock;
+  readonly #talk: SignalTalk | undefined;
   readonly #dialedAtMs: number;
   readonly #left = Promise.withResolvers<Departure>();
   readonly #entered = Promise.withResolvers<SignalOutcome>();
   #refreshToken: string | null = null;
   #joined = false;
 
-  constructor(socket: WebSocket, clock: Clock) {
+  constructor(socket: WebSocket, clock: Clock, talk: SignalTalk | undefined) {
     this.#socket = socket;
     this.#clock = clock;
+    this.#talk = talk;
     this.#dialedAtMs = clock.monotonicMs();
     socket.on('message', (data: Buffer) => this.#receive(data));
     socket.on('close', (code) => {
@@ -172,6 +182,12 @@ class SignalSession {
     else if (message.case === 'join') this.#enterAs('joined', message.value);
     else if (message.case === 'reconnect') this.#enterAs('resumed', null);
     else if (message.case === 'leave') this.#leave(message.value);
+    this.#talk?.hear(message, (request) => this.#say(request));
+  }
+
+  /** What cannot be said any more, because the session has ended, is not worth an error: `left` tells of that. */
+  #say(request: SignalRequest): void {
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(request.toBinary());
   }
 
   #enterAs(kind: 'joined' | 'resumed', join: JoinResponse | null): void {
