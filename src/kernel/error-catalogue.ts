@@ -189,6 +189,26 @@ export const errorCatalogue = {
     title: 'a settlement round failed',
     help: 'It was rolled back whole; fix the cause named and drain again: `trollfix gift drain`.',
   },
+  'TF-GIFT-004': {
+    exit: ExitCode.usage,
+    title: 'no such run in the gift ledger',
+    help: 'Without `--run` the whole ledger is audited: `trollfix gift audit`.',
+  },
+  'TF-GIFT-005': {
+    exit: ExitCode.inconclusive,
+    title: 'the audit could not be finished',
+    help: 'Give it more time: `trollfix gift audit --within 5m`.',
+  },
+  'TF-GIFT-006': {
+    exit: ExitCode.usage,
+    title: 'no such gift',
+    help: 'Give the gift id that the sender made, or its seq in the ledger.',
+  },
+  'TF-GIFT-007': {
+    exit: ExitCode.refused,
+    title: 'the gift cannot be reversed',
+    help: 'See what became of it: `trollfix gift inspect <gift>`.',
+  },
   // SEAT: seats and bans
   'TF-SEAT-001': { exit: ExitCode.usage, title: 'no such stream', help: 'List them: `trollfix seat list`.' },
   'TF-SEAT-002': {
