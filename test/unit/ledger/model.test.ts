@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decideRound, feeOf, LedgerModel, type ModelGift, rank } from '../../integration/harness/ledger/model.ts';
+import {
+  decideRound,
+  feeOf,
+  LedgerModel,
+  type ModelGift,
+  rank,
+} from '../../integration/harness/ledger/model.ts';
 
 let n = 0;
 const gift = (sender: string, receiver: string, amount: number, id = `g${++n}`): ModelGift => ({
@@ -84,6 +90,31 @@ describe('the reference model', () => {
   it('ranks equal totals by user id', () => {
     const scores = new Map(['b', 'a', 'c'].map((user) => [user, { total: 3n, gifts: 1 }]));
     expect(rank(scores).map(({ user }) => user)).toEqual(['a', 'b', 'c']);
+  });
+
+  it('takes a settled gift back once, whole, and only from a receiver who has it', () => {
+    const model = funded({ a: 100 }, 1000);
+    const [paid, refused, waiting] = [gift('a', 'b', 50), gift('a', 'b', 60), gift('a', 'b', 1)];
+    model.send(paid);
+    model.send(refused);
+    model.settle(2);
+    model.send(waiting);
+    expect([paid, refused, waiting].map(({ id }) => model.reverse(id))).toEqual([
+      'reversed',
+      'failed',
+      'pending',
+    ]);
+    expect(model.reverse('nobody knows')).toBe('unknown');
+    expect(model.reverse(paid.id)).toBe('repeated');
+    expect([model.balance('a'), model.balance('b')]).toEqual([100n, 0n]);
+    expect(model.board('all')).toEqual([]);
+    const spent = gift('a', 'b', 20);
+    model.send(spent);
+    model.send(gift('b', 'c', 18));
+    model.settle(2);
+    model.settle(1);
+    expect(model.reverse(spent.id)).toBe('insufficient_funds');
+    expect([model.balance('a'), model.balance('b')]).toEqual([79n, 1n]);
   });
 
   it('never makes money, loses money or lends it, whatever is sent', () => {

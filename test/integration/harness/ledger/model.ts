@@ -27,6 +27,9 @@ export interface Score {
 /** What is asked of it again under an id that was used before. */
 export type Intake = 'accepted' | 'repeated' | 'refused';
 
+/** Why a gift is not taken back; `unknown`: there is no such gift. */
+export type Reversal = 'reversed' | 'repeated' | 'unknown' | 'pending' | 'failed' | 'insufficient_funds';
+
 export interface Round {
   readonly claimed: number;
   readonly settled: number;
@@ -84,6 +87,7 @@ export class LedgerModel {
   readonly #gifts = new Map<string, ModelGift>();
   readonly #pending: ModelGift[] = [];
   readonly #decisions = new Map<string, Decision>();
+  readonly #reversed = new Set<string>();
   readonly #boards = new Map<string, Map<string, Score>>();
 
   constructor(feeBps: number) {
@@ -124,6 +128,27 @@ export class LedgerModel {
     };
   }
 
+  /** Takes a settled gift back, once and whole: the receiver's part from the receiver, the fee from the platform. */
+  reverse(id: string): Reversal {
+    const gift = this.#gifts.get(id);
+    if (gift === undefined) return 'unknown';
+    if (this.#reversed.has(id)) return 'repeated';
+    const decision = this.#decisions.get(id);
+    if (decision === undefined) return 'pending';
+    if (decision.status === 'failed') return 'failed';
+    const toGiveBack = gift.amount - decision.fee;
+    if (this.balance(gift.receiver) < toGiveBack) return 'insufficient_funds';
+    this.#reversed.add(id);
+    this.#wallets.set(gift.receiver, this.balance(gift.receiver) - toGiveBack);
+    this.#wallets.set(gift.sender, this.balance(gift.sender) + gift.amount);
+    this.#count(gift, -1);
+    return 'reversed';
+  }
+
+  isReversed(id: string): boolean {
+    return this.#reversed.has(id);
+  }
+
   balance(user: string): bigint {
     return this.#wallets.get(user) ?? 0n;
   }
@@ -157,7 +182,5 @@ export class LedgerModel {
 }
 
 function sameGift(a: ModelGift, b: ModelGift): boolean {
-  return (
-    a.sender === b.sender && a.receiver === b.receiver && a.stream === b.stream && a.amount === b.amount
-  );
+  return a.sender === b.sender && a.receiver === b.receiver && a.stream === b.stream && a.amount === b.amount;
 }
