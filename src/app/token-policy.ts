@@ -8,6 +8,7 @@
 export interface CallerClaims {
   readonly role?: unknown;
   readonly sub?: unknown;
+  readonly aud?: unknown;
 }
 
 /** The jsonb of the database's `livekit_token_context(stream, user)`. Times are ISO 8601 texts. */
@@ -66,6 +67,7 @@ interface TokenRefused {
     | 'not_a_user'
     | 'stream_not_found'
     | 'stream_ended'
+    | 'no_room'
     | 'no_profile'
     | 'banned';
   readonly message: string;
@@ -115,9 +117,13 @@ export function requestedStreamId(body: unknown): string | null {
   return null;
 }
 
-/** The id of the user a verified JWT speaks for (lower-case UUID), or null for keys, guests and odd subjects. */
+/**
+ * The id of the user a verified JWT speaks for (lower-case UUID), or null for keys, guests and odd subjects, and for
+ * a JWT that the same key signed for another audience.
+ */
 export function callerUserId(claims: CallerClaims): string | null {
   if (claims.role !== 'authenticated' || typeof claims.sub !== 'string') return null;
+  if (!isForUsers(claims.aud)) return null;
   const sub = claims.sub.toLowerCase();
   return uuidPattern.test(sub) ? sub : null;
 }
@@ -148,6 +154,9 @@ export function decideToken(input: {
   }
   if (stream.status !== 'live') return refuse(403, 'stream_ended', 'the stream is not live');
   if (profile === null) return refuse(403, 'no_profile', 'there is no profile for this user');
+  // LiveKit knows no wildcard, but whatever reads such a token might
+  if (stream.room === '' || stream.room === '*')
+    return refuse(403, 'no_room', 'the stream has no room of its own');
 
   const seat = activeSeat(context.seat, nowMs);
   return {
@@ -202,6 +211,12 @@ function refuseCaller(claims: CallerClaims): TokenRefused {
   }
   // a service key could act for anybody, so it gets a token for nobody
   return refuse(403, 'not_a_user', 'tokens are given to signed-in users only');
+}
+
+/** GoTrue signs for `authenticated`; a JWT that names no audience is for everybody (RFC 7519, 4.1.3). */
+function isForUsers(aud: unknown): boolean {
+  if (aud === undefined || aud === null) return true;
+  return Array.isArray(aud) ? aud.includes('authenticated') : aud === 'authenticated';
 }
 
 function activeSeat(seat: TokenContext['seat'], nowMs: number): TokenContext['seat'] {

@@ -16,7 +16,7 @@ export const provisionSpec: CommandSpec = {
     { line: 'trollfix provision --check --json', does: 'for CI: exits 99 when the database has drifted' },
     {
       line: 'trollfix provision --export-supabase .',
-      does: 'write supabase/migrations for `supabase db push`',
+      does: 'write supabase/migrations for `supabase db push`, and the token endpoint as an Edge Function',
     },
   ],
   options: [
@@ -24,7 +24,7 @@ export const provisionSpec: CommandSpec = {
     { flags: '--check', description: 'compare the database with the migrations; exit 99 on drift' },
     {
       flags: '--export-supabase <dir>',
-      description: "write the migrations in the Supabase CLI's folder form",
+      description: "write migrations and the token endpoint in the Supabase CLI's folder form",
     },
   ],
   kind: 'provision',

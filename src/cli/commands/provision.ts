@@ -28,11 +28,22 @@ export async function runProvision(context: CommandContext, input: CommandInput)
 
 async function runExport(folder: string): Promise<CommandResult> {
   const result = await exportSupabase(folder);
+  const { edgeFunction, config } = result;
   return {
     data: { mode: 'export', ...result },
     text: () =>
-      `${result.folder}: ${count(result.written.length, 'migration')} written, ${result.unchanged.length} there already\n` +
-      `next:\n  supabase db push\n`,
+      [
+        `migrations     ${count(result.written.length, 'file')} written, ${result.unchanged.length} there already: ${result.folder}`,
+        `edge function  ${count(edgeFunction.written.length, 'file')} written, ${edgeFunction.unchanged.length} there already: ${edgeFunction.folder}`,
+        ...(config.state === 'needs_entry'
+          ? [`${config.file} lacks the function's section; add it:\n\n${config.entry}`]
+          : []),
+        'next:',
+        '  supabase db push',
+        '  supabase secrets set --env-file livekit.env   (LIVEKIT_URL, LIVEKIT_API_KEY, LIVEKIT_API_SECRET)',
+        `  supabase functions deploy ${path.basename(edgeFunction.folder)}`,
+        '',
+      ].join('\n'),
   };
 }
 

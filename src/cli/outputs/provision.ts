@@ -37,5 +37,15 @@ export const dataSchema = z.discriminatedUnion('mode', [
     folder: z.string(),
     written: z.array(z.string()),
     unchanged: z.array(z.string()),
+    edgeFunction: z.object({
+      folder: z.string(),
+      written: z.array(z.string()),
+      unchanged: z.array(z.string()),
+    }),
+    config: z.object({
+      file: z.string(),
+      state: z.enum(['written', 'present', 'needs_entry']),
+      entry: z.string(),
+    }),
   }),
 ]);

@@ -121,6 +121,15 @@ describe('who gets none', () => {
     expect(decide({ profile: null })).toMatchObject({ status: 403, code: 'no_profile' });
   });
 
+  it.each(['', '*'])('refuses a stream whose room is "%s"', (room) => {
+    const decision = decide({ stream: { id: stream, room, status: 'live' } });
+    expect(decision).toMatchObject({ status: 403, code: 'no_room' });
+  });
+
+  it.each([['authenticated'], [['authenticated', 'x']], [undefined]])('lets the audience %j pass', (aud) => {
+    expect(callerUserId({ role: 'authenticated', sub: user, aud })).toBe(user);
+  });
+
   it.each([
     [{ role: 'anon' }, 401],
     [{}, 401],
@@ -130,6 +139,10 @@ describe('who gets none', () => {
     [{ role: 'authenticated', sub: `${user}#x` }, 403],
     [{ role: 'authenticated', sub: 'admin' }, 403],
     [{ role: 'authenticated', sub: [user] }, 403],
+    [{ role: 'authenticated', sub: user, aud: 'another-app' }, 403],
+    [{ role: 'authenticated', sub: user, aud: ['a', 'b'] }, 403],
+    [{ role: 'authenticated', sub: user, aud: 7 }, 403],
+    [{ role: 'supabase_admin', sub: user }, 403],
   ])('refuses the claims %j', (caller, status) => {
     const decision = decideToken({ claims: caller, request: { streamId: stream }, context: viewer, nowMs });
     expect(decision).toMatchObject({ allow: false, status });
