@@ -223,13 +223,44 @@ export const errorCatalogue = {
   },
   'TF-SEAT-004': {
     exit: ExitCode.refused,
-    title: 'the seat cannot be given: the user is banned, or the stream has ended',
+    title:
+      'the seat cannot be given or changed: the user is banned, the seat is over, or the stream has ended',
     help: 'Lift a ban first: `trollfix seat restore`.',
   },
   'TF-SEAT-005': {
     exit: ExitCode.invariant,
     title: 'a user who was revoked keeps coming back into the room',
     help: 'Their tokens still open LiveKit, which cannot revoke them: only a gate in front of it keeps them out.',
+  },
+  'TF-SEAT-006': {
+    exit: ExitCode.usage,
+    title: 'a time that a seat or ban cannot have',
+    help: 'See what there is: `trollfix seat list --stream S`.',
+  },
+  'TF-SEAT-007': {
+    exit: ExitCode.usage,
+    title: 'several users are called that',
+    help: 'Give the id of the one that is meant.',
+  },
+  'TF-SEAT-008': {
+    exit: ExitCode.usage,
+    title: 'the list of users has lines that name nobody',
+    help: 'Nothing was done. Correct the lines named and give the list again.',
+  },
+  'TF-SEAT-009': {
+    exit: ExitCode.checkFailed,
+    title: 'a way back into the room is open',
+    help: 'Put a gate in front of LiveKit (`trollfix guard --gate`) and let nobody reach its own port.',
+  },
+  'TF-SEAT-010': {
+    exit: ExitCode.invariant,
+    title: 'a banned user stays in the room',
+    help: 'Start what carries bans out: `trollfix guard`.',
+  },
+  'TF-SEAT-011': {
+    exit: ExitCode.inconclusive,
+    title: 'whether every way back is shut cannot be told',
+    help: 'Read what the doors said; a door that does not answer is not a closed one.',
   },
   // TOK: tokens
   'TF-TOK-001': {

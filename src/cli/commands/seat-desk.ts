@@ -1,4 +1,4 @@
-import type { SeatDesk } from '../../ops/seats.ts';
+import type { SeatDesk } from '../../ops/seat-desk.ts';
 import { liveKitAdmin } from '../../target/livekit/admin.ts';
 import type { CommandContext } from '../command.ts';
 import { withDatabase } from '../target-database.ts';

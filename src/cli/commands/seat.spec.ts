@@ -20,7 +20,7 @@ const reasonOption: OptionSpec = { flags: '--reason <text>', description: 'why, 
 
 export const seatListSpec: CommandSpec = {
   path: ['seat', 'list'],
-  summary: 'seats and bans, with state, expiry and who is in the room now',
+  summary: 'seats and bans, with state, expiry, who is in the room now and who was last',
   examples: [
     { line: 'trollfix seat list', does: 'every seat and ban of the target' },
     { line: 'trollfix seat list --stream 5f0c… --json', does: 'those of one stream, for scripts' },
@@ -69,8 +69,10 @@ export const seatRevokeSpec: CommandSpec = {
   summary: 'ban a user from a stream and take them out of its room',
   description:
     'The ban is written first and holds whatever happens to LiveKit; then the user and every alias of theirs are ' +
-    'removed from the room and the room is listed to make sure. With LiveKit down the ejection stays in the outbox. ' +
-    'Viewers without a seat can be banned too.',
+    'removed from the room and the room is listed to make sure. With LiveKit down the ejection stays in the outbox, and ' +
+    'it is said which guard will carry it out. Viewers without a seat can be banned too. A list on stdin is banned in ' +
+    'one transaction, all or none; empty lines and those that begin with # are left out, and a line that names nobody ' +
+    'refuses the whole list before anything is done.',
   examples: [
     { line: 'trollfix seat revoke ada --stream 5f0c… --reason spam', does: 'for good, after asking' },
     {
@@ -81,8 +83,12 @@ export const seatRevokeSpec: CommandSpec = {
       line: 'trollfix seat revoke ada --stream 5f0c… --reason spam --dry-run',
       does: 'shows who it would hit',
     },
+    {
+      line: 'trollfix seat revoke - --stream 5f0c… --reason raid --yes < raiders.txt',
+      does: 'everybody in the file, in one transaction',
+    },
   ],
-  arguments: [userArgument],
+  arguments: [{ ...userArgument, description: 'a user id or username; `-` reads one per line from stdin' }],
   options: [
     streamOption,
     { ...reasonOption, description: 'why, for the audit trail and the user', required: true },
@@ -95,7 +101,50 @@ export const seatRevokeSpec: CommandSpec = {
   ],
   kind: 'seat-revoke',
   dataSchema: async () => (await import('../outputs/seat-revoke.ts')).dataSchema,
-  load: async () => (await import('./seat.ts')).runSeatRevoke,
+  load: async () => (await import('./seat-revoke.ts')).runSeatRevoke,
+};
+
+export const seatExtendSpec: CommandSpec = {
+  path: ['seat', 'extend'],
+  summary: 'let a seat last longer',
+  description:
+    'Never shortens a seat and never revives one that is lost or over: grant it again for that. Whoever is in the room ' +
+    'stays in it; nothing is sent to LiveKit.',
+  examples: [
+    { line: 'trollfix seat extend ada --stream 5f0c… --by 30m', does: 'half an hour more than it has' },
+    { line: 'trollfix seat extend ada --stream 5f0c… --for 2h', does: 'until two hours from now' },
+    { line: 'trollfix seat extend ada --stream 5f0c… --no-end', does: 'until revoked' },
+  ],
+  arguments: [userArgument],
+  options: [
+    streamOption,
+    { flags: '--by <dur>', description: 'longer than its present end', parse: parseDurationMs },
+    { flags: '--for <dur>', description: 'from now on', parse: parseDurationMs },
+    { flags: '--no-end', description: 'until revoked' },
+    reasonOption,
+    dryRunOption,
+  ],
+  kind: 'seat-extend',
+  dataSchema: async () => (await import('../outputs/seat-extend.ts')).dataSchema,
+  load: async () => (await import('./seat.ts')).runSeatExtend,
+};
+
+export const seatDowngradeSpec: CommandSpec = {
+  path: ['seat', 'downgrade'],
+  summary: 'take the right to publish from a seat; its holder stays as a listener',
+  description:
+    'The row is written first; then every session of the user in the room loses the right to publish, tracks that are ' +
+    'published go silent, and the room is listed to make sure. The token they joined with still says otherwise: only a ' +
+    'gate refuses it (`trollfix seat verify` shows whether yours does). To give the right back, grant the seat again.',
+  examples: [
+    { line: 'trollfix seat downgrade ada --stream 5f0c… --reason noise', does: 'asks, then silences ada' },
+    { line: 'trollfix seat downgrade ada --stream 5f0c… --dry-run', does: 'shows who it would hit' },
+  ],
+  arguments: [userArgument],
+  options: [streamOption, reasonOption, dryRunOption],
+  kind: 'seat-downgrade',
+  dataSchema: async () => (await import('../outputs/seat-downgrade.ts')).dataSchema,
+  load: async () => (await import('./seat.ts')).runSeatDowngrade,
 };
 
 export const seatRestoreSpec: CommandSpec = {
@@ -112,6 +161,8 @@ export const seatRestoreSpec: CommandSpec = {
 export const seatSpecs: readonly CommandSpec[] = [
   seatListSpec,
   seatGrantSpec,
+  seatExtendSpec,
+  seatDowngradeSpec,
   seatRevokeSpec,
   seatRestoreSpec,
 ];

@@ -1,44 +1,46 @@
 import { formatDuration } from '../../kernel/duration.ts';
-import { messageOf, TrollfixError } from '../../kernel/errors.ts';
+import { TrollfixError } from '../../kernel/errors.ts';
+import type { SeatDesk } from '../../ops/seat-desk.ts';
 import {
   findStream,
   findUser,
-  grantSeat,
+  guardsSeen,
   listSeats,
-  type Revocation,
-  restoreSeat,
-  revokeSeat,
-  roomPresence,
-  type SeatDesk,
+  type RoomSession,
+  roomSessions,
   type SeatRow,
   type StreamRef,
   type UserRef,
-} from '../../ops/seats.ts';
+} from '../../ops/seat-lookup.ts';
+import { downgradeSeat, extendSeat, grantSeat, restoreSeat } from '../../ops/seats.ts';
 import type { CommandContext, CommandInput, CommandResult } from '../command.ts';
 import { numberOption, requiredArgument, requiredOption, textOption } from '../input-values.ts';
 import { alignColumns } from '../output/columns.ts';
 import { withSeatDesk } from './seat-desk.ts';
+import { nameOf, presenceWords, relativeTime, seatWords, stepsText, streamName } from './seat-words.ts';
 
 export async function runSeatList(context: CommandContext, input: CommandInput): Promise<CommandResult> {
   return withSeatDesk(context, async (desk) => {
     const stream = textOption(input, 'stream');
     const user = textOption(input, 'user');
+    const streamId = stream === undefined ? undefined : (await findStream(desk, stream)).id;
     const rows = await listSeats(desk, {
-      ...(stream === undefined ? {} : { streamId: (await findStream(desk, stream)).id }),
-      ...(user === undefined ? {} : { userId: (await findUser(desk, user)).id }),
+      ...(streamId === undefined ? {} : { streamId }),
+      ...(user === undefined ? {} : { userIds: [(await findUser(desk, user, streamId)).id] }),
     });
-    const presence = await roomPresence(desk, rows).catch((error: unknown) => {
-      if (error instanceof TrollfixError) return messageOf(error);
-      throw error;
+    const sessions = await roomSessions(desk, rows);
+    const seats = rows.map((row) => {
+      const here = typeof sessions === 'string' ? undefined : sessions.get(`${row.streamId}/${row.userId}`);
+      return {
+        ...row,
+        inRoom: here?.map(({ identity }) => identity) ?? null,
+        tracks: here?.reduce((sum, { tracks }) => sum + tracks, 0) ?? null,
+      };
     });
-    const seats = rows.map((row) => ({
-      ...row,
-      inRoom: typeof presence === 'string' ? null : (presence.get(row) ?? null),
-    }));
-    const presenceMissing = typeof presence === 'string' ? presence : null;
+    const presenceMissing = typeof sessions === 'string' ? sessions : null;
     return {
       data: { seats, presenceMissing },
-      text: () => listText(context, seats, presenceMissing),
+      text: () => listText(context, seats, { presenceMissing, withStream: streamId === undefined }),
     };
   });
 }
@@ -66,30 +68,71 @@ export async function runSeatGrant(context: CommandContext, input: CommandInput)
   });
 }
 
-export async function runSeatRevoke(context: CommandContext, input: CommandInput): Promise<CommandResult> {
+export async function runSeatExtend(context: CommandContext, input: CommandInput): Promise<CommandResult> {
   return withSeatDesk(context, async (desk) => {
     const who = await whoItHits(desk, input);
-    const reason = requiredOption(input, 'reason');
-    const forMs = numberOption(input, 'for');
-    const howLong = forMs === undefined ? 'for good' : `for ${formatDuration(forMs)}`;
-    const what = `${nameOf(who.user)} (${seatWords(who.before)}) from ${streamName(who.stream)}, ${howLong}: ${reason}`;
+    const until = extendedUntil(input, who, context.clock.now());
+    const words = until === null ? 'until revoked' : `until ${until.toISOString()}`;
+    const what = `${nameOf(who.user)} (${seatWords(who.before)}) on ${streamName(who.stream)}, ${words}`;
     if (input.options.dryRun === true) {
-      return { data: { dryRun: true, ...who, revocation: null }, text: () => `would ban: ${what}\n` };
+      return { data: { dryRun: true, ...who, seat: null }, text: () => `would extend: ${what}\n` };
     }
-    await context.prompts.confirm(`Ban ${what}?`);
-    const revocation = await revokeSeat(desk, {
-      streamId: who.stream.id,
-      userId: who.user.id,
-      reason,
-      until: forMs === undefined ? null : new Date(context.clock.now() + forMs),
+    const reason = textOption(input, 'reason') ?? null;
+    const seat = await extendSeat(desk, { streamId: who.stream.id, userId: who.user.id, until, reason });
+    return { data: { dryRun: false, ...who, seat }, text: () => `extended: ${what}\n` };
+  });
+}
+
+/** `--for` counts from now, `--by` from the seat's present end, `--no-end` takes the end away; one of them it must be. */
+function extendedUntil(input: CommandInput, { before }: WhoItHits, nowMs: number): Date | null {
+  const [forMs, byMs] = [numberOption(input, 'for'), numberOption(input, 'by')];
+  const noEnd = input.options.end === false;
+  if ([forMs !== undefined, byMs !== undefined, noEnd].filter(Boolean).length !== 1) {
+    throw new TrollfixError('TF-CLI-003', 'give one of --for, --by and --no-end', {
+      why: '--for counts from now, --by from the present end of the seat',
+      hint: 'for half an hour more than it has: `--by 30m`',
     });
-    const returns = revocation.ejection.status === 'returns';
+  }
+  if (noEnd) return null;
+  if (forMs !== undefined) return new Date(nowMs + forMs);
+  if (before?.expiresAt == null) {
+    throw new TrollfixError(
+      'TF-SEAT-006',
+      before === null ? 'there is no seat to be extended' : 'the seat has no end to be moved by --by',
+    );
+  }
+  return new Date(Date.parse(before.expiresAt) + (byMs ?? 0));
+}
+
+export async function runSeatDowngrade(context: CommandContext, input: CommandInput): Promise<CommandResult> {
+  return withSeatDesk(context, async (desk) => {
+    const who = await whoItHits(desk, input);
+    const sessions = await sessionsOf(desk, who);
+    const what =
+      `${nameOf(who.user)} (${seatWords(who.before)}; ${presenceWords(sessions)}) ` +
+      `on ${streamName(who.stream)}`;
+    const inRoom = typeof sessions === 'string' ? null : sessions;
+    if (input.options.dryRun === true) {
+      const data = { dryRun: true, ...who, inRoom, downgrade: null, seat: null };
+      return { data, text: () => `would take the right to publish from: ${what}\n` };
+    }
+    await context.prompts.confirm(`Take the right to publish from ${what}?`);
+    const reason = textOption(input, 'reason') ?? null;
+    const { downgrade, seat } = await downgradeSeat(desk, {
+      ...{ streamId: who.stream.id, userId: who.user.id, reason },
+    });
+    const guards = downgrade.ejection.status === 'pending' ? await guardsSeen(desk) : [];
     return {
-      data: { dryRun: false, ...who, revocation },
-      text: () => `banned: ${what}\n${timelineText(context, revocation)}`,
-      ...(returns
-        ? { failure: new TrollfixError('TF-SEAT-005', `${nameOf(who.user)} is back in the room`) }
-        : {}),
+      data: { dryRun: false, ...who, inRoom, downgrade, seat, guards },
+      text: () =>
+        `${downgrade.changed ? 'downgraded' : 'could not publish before either'}: ${what}\n` +
+        stepsText(context, downgrade, {
+          durable: 'no new token of theirs may publish',
+          removed: 'silenced',
+          nobody: 'nobody to silence',
+          witness: 'the room was listed with them unable to publish, or without them',
+          guards,
+        }),
     };
   });
 }
@@ -115,73 +158,69 @@ export async function runSeatRestore(context: CommandContext, input: CommandInpu
   });
 }
 
-interface WhoItHits {
+export interface WhoItHits {
   readonly user: UserRef;
   readonly stream: StreamRef;
   readonly before: SeatRow | null;
 }
 
-async function whoItHits(desk: SeatDesk, input: CommandInput): Promise<WhoItHits> {
+/** @throws TF-SEAT-001, TF-SEAT-002, TF-SEAT-007 */
+export async function whoItHits(desk: SeatDesk, input: CommandInput): Promise<WhoItHits> {
   const stream = await findStream(desk, requiredOption(input, 'stream'));
-  const user = await findUser(desk, requiredArgument(input, 'user'));
-  const [before] = await listSeats(desk, { streamId: stream.id, userId: user.id });
+  const user = await findUser(desk, requiredArgument(input, 'user'), stream.id);
+  const [before] = await listSeats(desk, { streamId: stream.id, userIds: [user.id] });
   return { user, stream, before: before ?? null };
 }
 
-function timelineText({ terminal }: CommandContext, revocation: Revocation): string {
-  const { style } = terminal;
-  const at = (ms: number) => `${ms.toFixed(1)} ms`.padStart(10);
-  const lines = [`  ${at(revocation.durableMs)}  row durable: the ban holds from here on`];
-  const { ejection } = revocation;
-  if (ejection.status === 'done' && revocation.confirmedMs !== null && revocation.cleanMs !== null) {
-    const removed =
-      ejection.removed.length === 0 ? 'nobody was in the room' : `removed ${ejection.removed.join(', ')}`;
-    lines.push(`  ${at(revocation.confirmedMs)}  LiveKit confirmed: ${removed}`);
-    lines.push(`  ${at(revocation.cleanMs)}  witness: the room was listed without them`);
-  } else if (ejection.status === 'returns') {
-    lines.push(`  ${style.red('back in the room')} after every removal: ${ejection.stillThere.join(', ')}`);
-  } else if (ejection.status === 'pending') {
-    lines.push(`  ${style.yellow('ejection pending')} in the outbox: ${ejection.why}`);
-  }
-  return `${lines.join('\n')}\n`;
+/** Where they are in the stream's room now, or why that is not known. */
+export async function sessionsOf(
+  desk: SeatDesk,
+  { stream, user }: Pick<WhoItHits, 'stream' | 'user'>,
+): Promise<readonly RoomSession[] | string> {
+  const sessions = await roomSessions(desk, [{ streamId: stream.id, userId: user.id }]);
+  return typeof sessions === 'string' ? sessions : (sessions.get(`${stream.id}/${user.id}`) ?? []);
 }
 
 function listText(
-  { terminal }: CommandContext,
-  seats: ReadonlyArray<SeatRow & { inRoom: readonly string[] | null }>,
-  presenceMissing: string | null,
+  { terminal, clock }: CommandContext,
+  seats: ReadonlyArray<SeatRow & { inRoom: readonly string[] | null; tracks: number | null }>,
+  options: { readonly presenceMissing: string | null; readonly withStream: boolean },
 ): string {
   if (seats.length === 0) return 'no seats and no bans\n';
+  const nowMs = clock.now();
   const rows = seats.map((seat) => [
     seat.username ?? seat.userId,
     seatWords(seat),
-    seat.expiresAt ?? '-',
-    seat.inRoom === null ? '?' : seat.inRoom.length === 0 ? 'no' : seat.inRoom.join(', '),
+    seat.state === 'active'
+      ? seat.expiresAt === null
+        ? 'no end'
+        : relativeTime(seat.expiresAt, nowMs)
+      : '-',
+    roomWords(seat),
+    seat.lastSeenAt === null ? '-' : relativeTime(seat.lastSeenAt, nowMs),
     seat.pendingEjections > 0 ? `${seat.pendingEjections} pending` : '-',
-    seat.streamId,
+    ...(options.withStream ? [seat.streamId] : []),
   ]);
-  const lines = alignColumns([['USER', 'SEAT', 'EXPIRES', 'IN ROOM', 'EJECTION', 'STREAM'], ...rows]);
+  const head = ['USER', 'SEAT', 'EXPIRES', 'IN ROOM', 'LAST SEEN', 'EJECTION'];
+  const lines = alignColumns([[...head, ...(options.withStream ? ['STREAM'] : [])], ...rows]);
   const note =
-    presenceMissing === null
+    options.presenceMissing === null
       ? ''
-      : `${terminal.style.dim(`rooms were not looked into: ${presenceMissing}`)}\n`;
+      : `${terminal.style.dim(`rooms were not looked into: ${options.presenceMissing}`)}\n`;
   return `${lines.join('\n')}\n${note}`;
 }
 
-function seatWords(seat: SeatRow | null): string {
-  if (seat === null) return 'a viewer';
-  const words =
-    seat.state === null ? 'viewer' : `${seat.state} ${seat.role}${seat.canPublish ? '' : ', listen only'}`;
-  if (seat.ban === null) return words;
-  return `${words}, banned ${seat.ban.until === null ? 'for good' : `until ${seat.ban.until}`}`;
+function roomWords({ inRoom, tracks }: { inRoom: readonly string[] | null; tracks: number | null }): string {
+  if (inRoom === null) return '?';
+  if (inRoom.length === 0) return 'no';
+  const words = [
+    ...(tracks ? ['publishing'] : []),
+    ...(inRoom.length > 1 ? [`${inRoom.length} sessions`] : []),
+  ];
+  return words.length === 0 ? 'yes' : `yes, ${words.join(', ')}`;
 }
 
-function nameOf(user: UserRef): string {
-  return user.displayName === null
-    ? `${user.username} ${user.id}`
-    : `${user.displayName} (${user.username}) ${user.id}`;
-}
-
-function streamName(stream: StreamRef): string {
-  return stream.title ? `"${stream.title}" ${stream.id}` : `stream ${stream.id}`;
+/** `for 10m`, `for good` */
+export function howLong(forMs: number | undefined): string {
+  return forMs === undefined ? 'for good' : `for ${formatDuration(forMs)}`;
 }

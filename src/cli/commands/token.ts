@@ -1,5 +1,5 @@
 import { TrollfixError } from '../../kernel/errors.ts';
-import { findStream, findUser } from '../../ops/seats.ts';
+import { findStream, findUser } from '../../ops/seat-lookup.ts';
 import { mintSeatToken } from '../../ops/tokens.ts';
 import { inspectToken, type TokenInspection } from '../../target/livekit/token-inspection.ts';
 import type { CommandContext, CommandInput, CommandResult } from '../command.ts';

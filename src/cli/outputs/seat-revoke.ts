@@ -1,22 +1,44 @@
 import { z } from 'zod';
-import { seatChangeSchema } from './seat-row.ts';
+import {
+  enforcementSchema,
+  guardsSchema,
+  inRoomSchema,
+  seatChangeSchema,
+  seatSchema,
+  userSchema,
+} from './seat-row.ts';
+
+const revocationSchema = enforcementSchema.extend({
+  banId: z.string().nullable(),
+  revokedAt: z.string(),
+  until: z.string().nullable(),
+});
 
 export const dataSchema = seatChangeSchema.extend({
-  /** null with --dry-run. Milliseconds count from the start of the revocation. */
-  revocation: z
+  /** null when a list was revoked: then `bulk` says who. */
+  user: userSchema.nullable(),
+  inRoom: inRoomSchema,
+  /** Other streams on which the user keeps a seat. */
+  elsewhere: z.array(z.string()),
+  /** null with --dry-run, and for a list. */
+  revocation: revocationSchema.nullable(),
+  /** null for one user. */
+  bulk: z
     .object({
-      banId: z.string().nullable(),
-      ejectionId: z.string().nullable(),
-      revokedAt: z.string(),
-      until: z.string().nullable(),
-      durableMs: z.number(),
-      confirmedMs: z.number().nullable(),
-      cleanMs: z.number().nullable(),
-      ejection: z.discriminatedUnion('status', [
-        z.object({ status: z.literal('done'), removed: z.array(z.string()) }),
-        z.object({ status: z.literal('pending'), why: z.string() }),
-        z.object({ status: z.literal('returns'), stillThere: z.array(z.string()) }),
-      ]),
+      /** One transaction; null with --dry-run. */
+      durableMs: z.number().nullable(),
+      results: z.array(
+        z.object({
+          /** Of stdin. */
+          line: z.number(),
+          user: userSchema,
+          before: seatSchema.nullable(),
+          inRoom: inRoomSchema,
+          /** null with --dry-run. */
+          revocation: revocationSchema.nullable(),
+        }),
+      ),
     })
     .nullable(),
+  guards: guardsSchema,
 });

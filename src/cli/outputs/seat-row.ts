@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-const userSchema = z.object({
+export const userSchema = z.object({
   id: z.string(),
   username: z.string(),
   displayName: z.string().nullable(),
@@ -23,8 +23,33 @@ export const seatSchema = z.object({
   revokedBy: z.string().nullable(),
   reason: z.string().nullable(),
   ban: z.object({ reason: z.string().nullable(), until: z.string().nullable() }).nullable(),
+  /** When whoever watches the rooms (the guard) last saw them there. */
+  lastSeenAt: z.string().nullable(),
   pendingEjections: z.number(),
 });
+
+/** Sessions of one user in a room, by id or alias; null when LiveKit did not say. */
+export const inRoomSchema = z
+  .array(z.object({ identity: z.string(), canPublish: z.boolean(), tracks: z.number() }))
+  .nullable();
+
+/** What became of a decision in LiveKit. Milliseconds count from the start of the command. */
+export const enforcementSchema = z.object({
+  ejectionId: z.string().nullable(),
+  durableMs: z.number(),
+  confirmedMs: z.number().nullable(),
+  cleanMs: z.number().nullable(),
+  ejection: z.discriminatedUnion('status', [
+    z.object({ status: z.literal('done'), removed: z.array(z.string()) }),
+    z.object({ status: z.literal('pending'), why: z.string() }),
+    z.object({ status: z.literal('returns'), stillThere: z.array(z.string()) }),
+  ]),
+  /** Why the outbox could not be told; null when it was. */
+  outboxProblem: z.string().nullable(),
+});
+
+/** Guards that were heard of, when something is left to them. */
+export const guardsSchema = z.array(z.object({ id: z.string(), secondsAgo: z.number() }));
 
 /** What every command that changes a seat says first. */
 export const seatChangeSchema = z.object({

@@ -2,12 +2,14 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { sleep, systemClock } from '../../../src/kernel/clock.ts';
 import { pollUntil } from '../../../src/kernel/deadline.ts';
 import { silentLogger } from '../../../src/kernel/log.ts';
+import type { SeatDesk } from '../../../src/ops/seat-desk.ts';
 import {
   createSeatEnforcer,
   type EjectionReport,
   type SeatEnforcer,
 } from '../../../src/ops/seat-enforcer.ts';
-import { grantSeat, listSeats, restoreSeat, revokeSeat, type SeatDesk } from '../../../src/ops/seats.ts';
+import { listSeats } from '../../../src/ops/seat-lookup.ts';
+import { grantSeat, restoreSeat, revokeSeat } from '../../../src/ops/seats.ts';
 import { mintSeatToken } from '../../../src/ops/tokens.ts';
 import { awaitEjection, judgeDeparture } from '../../../src/probes/seat/victims.ts';
 import { openSeatCohort, type SeatCohort } from '../../../src/probes/seat-cohort.ts';
@@ -113,7 +115,7 @@ describe('the seat enforcer', () => {
     expect(await awaitEjection(participant, 10_000)).toMatchObject({ ejected: true });
     expect(Date.now()).toBeGreaterThanOrEqual(expiresAt.getTime());
     await untilDone(ada);
-    const [seat] = await listSeats(desk, { streamId, userId: ada });
+    const [seat] = await listSeats(desk, { streamId, userIds: [ada] });
     expect(seat).toMatchObject({ state: 'expired', ban: null });
     // the seat is over, watching is not
     const viewer = await seated(ada);
@@ -285,7 +287,7 @@ describe('a moderator', () => {
     expect(durableMs).toBeLessThanOrEqual(confirmedMs ?? Number.NaN);
     expect(confirmedMs).toBeLessThanOrEqual(cleanMs ?? Number.NaN);
     expect(await openEjections(ada)).toBe(0);
-    const [seat] = await listSeats(desk, { streamId, userId: ada });
+    const [seat] = await listSeats(desk, { streamId, userIds: [ada] });
     expect(seat).toMatchObject({ state: 'revoked', revokedBy: 'test', ban: { reason: 'spam' } });
   });
 
