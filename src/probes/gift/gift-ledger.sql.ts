@@ -20,32 +20,18 @@ export const logsSinceSql = `
 export const skippedSql = `
   select count(*)::int as skipped from public.gift_batch_logs where id > $1::bigint and stop_reason = 'skipped_locked'`;
 
-/** Of the ids $1: how many are in the ledger, and in how many rows. */
+/** Of the ids $1: how many are in the ledger. */
 export const countGiftsSql = `
-  select count(distinct l.gift_id)::int as gifts, count(l.seq)::int as rows
+  select count(distinct l.gift_id)::int as gifts
   from unnest($1::uuid[]) as asked (id) join public.gift_ledger l on l.gift_id = asked.id`;
 
-/** What must add up over the run $1. */
-export const auditSql = `
-  with ledger as (select * from public.gift_ledger where ${ofRun}),
-  settled as (select * from public.gift_settlements where ${ofRun}),
-  wallet as (select * from public.wallets where run_id = $1)
-  select
-    (select count(*)::int from ledger) as gifts,
-    (select count(*)::int from settled where status = 'settled') as settled,
-    (select count(*)::int from settled where status = 'failed') as failed,
-    (select count(*)::int from ledger l where not exists (select from settled s where s.seq = l.seq)) as unsettled,
-    (select count(*)::int from (select seq from settled group by seq having count(*) > 1) twice) as settled_twice,
-    (select count(*)::int from settled s where not exists (select from ledger l where l.seq = s.seq)) as orphaned,
-    (select count(*)::int from wallet where balance < 0) as negative,
-    (select count(*)::int from wallet) as wallets,
-    (select coalesce(sum(balance), 0) from wallet)::text as balances,
-    (select coalesce(sum(fee), 0) from settled)::text as fees,
-    (select coalesce(sum(d.amount), 0) from public.wallet_deposits d
-      where d.user_id in (select user_id from wallet))::text as deposits,
-    (select count(*)::int from wallet w
-      left join (
-        select l.sender_id, sum(l.amount) as total from ledger l join settled s using (seq)
-        where s.status = 'settled' group by 1
-      ) t on t.sender_id = w.user_id
-      where w.gifted_total <> coalesce(t.total, 0)) as wrong_totals`;
+/**
+ * How long the gifts of run $1 waited from intake to the decision, in whole ms, and whether anybody but $2 decided them:
+ * the schedule of the target, then.
+ */
+export const waitsSql = `
+  select round(extract(epoch from s.settled_at - l.created_at) * 1000)::int as wait_ms,
+    coalesce(b.trigger_source, '') <> $2 as by_schedule, count(*)::int as gifts
+  from (select * from public.gift_settlements where ${ofRun}) s
+  join public.gift_ledger l using (seq) left join public.gift_batch_logs b on b.id = s.batch_id
+  group by 1, 2`;

@@ -2,18 +2,23 @@ import type pg from 'pg';
 import { statusOf } from '../../engine/load-result.ts';
 import type { Metric, Threshold } from '../../engine/thresholds.ts';
 import { type Measurement, notRun } from '../../record/measurement.ts';
+import { auditGifts, findingOf, rowInWords } from '../../target/postgres/gift-audit.ts';
 import { openDatabase } from '../../target/postgres/pool.ts';
 import { createFixture, type Fixture } from '../fixture.ts';
 import type { LoadPlan, ProbeContext, ProbeResult } from '../probe.ts';
 import { bottleneckOf, generatorOf, judgeThresholds, readThresholds, reasonOf } from '../verdict.ts';
-import { auditGifts, type GiftAudit, resendGifts } from './gift-audit.ts';
+import { lookUpAcknowledged, resendGifts } from './acknowledgements.ts';
 import {
-  auditMetrics,
+  bookMetrics,
+  type GiftBooks,
   giftInvariants,
   giftMetrics,
   ingestionMetrics,
   intakeInvariants,
   isIngestionMetric,
+  moneyDifference,
+  unsettledOf,
+  violationsOf,
 } from './gift-metrics.ts';
 import { GiftSchedule, richBalance } from './gift-schedule.ts';
 import {
@@ -23,13 +28,21 @@ import {
   ingestOverHttp,
   ingestOverSql,
 } from './ingestion.ts';
-import { lastSettlementLog, type Settlement, settleBacklog, settlementRate } from './settlement.ts';
+import {
+  deadScheduleMs,
+  lastSettlementLog,
+  type Settlement,
+  settleBacklog,
+  settlementRate,
+} from './settlement.ts';
 
 export interface GiftProbeOptions {
   /** Gifts queued in one go before settling, so that settlement has something to show. */
   readonly backlogGifts?: number;
   /** How long gifts go over pooled SQL. */
   readonly sqlDurationMs?: number;
+  /** How long the target's schedule may leave a queue alone before it counts as dead; 35 s by default. */
+  readonly patienceMs?: number;
 }
 
 const defaultBacklogGifts = 20_000;
@@ -43,8 +56,8 @@ const titles = { ingestion: 'Gift Ingestion', settlement: 'Gift Settlement' } as
 
 /**
  * `plan.users` users send gifts at `plan.ratePerS` over HTTP (the headline) and then over pooled SQL; a backlog is
- * queued on top and settled; then everything acknowledged is looked for and the money is added up. One gift in twenty
- * cannot be paid and must fail.
+ * queued on top; the target's own schedule is watched while it settles; then everything acknowledged is looked for and the
+ * books are audited. One gift in twenty cannot be paid and must fail.
  */
 export async function runGiftProbe(
   ctx: ProbeContext,
@@ -91,7 +104,7 @@ interface GiftRun {
   readonly sql: Ingestion | undefined;
   readonly batch: BatchIngestion | undefined;
   readonly settlement: Settlement | undefined;
-  readonly audit: GiftAudit | undefined;
+  readonly books: GiftBooks | undefined;
 }
 
 async function runAll(
@@ -104,26 +117,24 @@ async function runAll(
   const sinceLog = await lastSettlementLog(database);
   const http = await ingestOverHttp(ctx, plan, fixture, schedule);
   if (ctx.signal.aborted)
-    return { http, sql: undefined, batch: undefined, settlement: undefined, audit: undefined };
+    return { http, sql: undefined, batch: undefined, settlement: undefined, books: undefined };
   const sqlDurationMs = plan.sqlDurationMs ?? Math.min(plan.durationMs, longestSqlMs);
   const sqlPlan = { ...plan, durationMs: sqlDurationMs, rampMs: 0 };
   const sql = await ingestOverSql(ctx, sqlPlan, database, fixture, schedule);
   const gifts = plan.backlogGifts ?? defaultBacklogGifts;
   const batch = await ingestBatched(ctx, gifts, database, fixture, schedule);
-  const settlement = await settleBacklog(ctx, database, sinceLog);
+  const settlement = await settleBacklog(ctx, database, sinceLog, plan.patienceMs ?? deadScheduleMs);
   const resent = await resendGifts(ctx, fixture, schedule, http.acknowledged);
   const acknowledged = { http: http.acknowledged, sql: sql.acknowledged, backlog: batch.acknowledged };
-  const audit = await auditGifts(ctx, database, schedule, acknowledged, resent);
-  return { http, sql, batch, settlement, audit };
+  const lookedUp = await lookUpAcknowledged(database, schedule, acknowledged);
+  const audit = await auditGifts(database, { runId: ctx.runId });
+  return { http, sql, batch, settlement, books: { audit, lookedUp, resent } };
 }
 
-function metricsOf({ http, sql, settlement, audit }: GiftRun): Metric[] {
+function metricsOf({ http, sql, settlement, books }: GiftRun): Metric[] {
   const metrics = ingestionMetrics('http', http.load);
   if (sql) metrics.push(...ingestionMetrics('sql', sql.load));
-  if (settlement && audit) {
-    const { logs, left, elapsedMs } = settlement;
-    metrics.push(...auditMetrics(audit, { ratePerS: settlementRate(logs), left, elapsedMs }));
-  }
+  if (settlement && books) metrics.push(...bookMetrics(books, settlement));
   return metrics;
 }
 
@@ -148,13 +159,7 @@ function ingestionOf(
     bottleneck: bottleneckOf(load, [], 'gifts/s'),
     counts: {
       ...load.counts,
-      ...(run.audit && {
-        acknowledged: run.audit.acknowledged,
-        lostAcknowledged: run.audit.lostAcknowledged,
-        doubled: run.audit.doubled,
-        resent: run.audit.resent,
-        violations: run.audit.lostAcknowledged + run.audit.doubled + run.audit.resentAccepted,
-      }),
+      ...(run.books && intakeCounts(run.books)),
     },
     thresholds: judgeThresholds(thresholds, metrics, isIngestionMetric),
     generator: generatorOf(load.generator),
@@ -176,6 +181,17 @@ function ingestionOf(
   };
 }
 
+function intakeCounts({ audit, lookedUp, resent }: GiftBooks): Record<string, number> {
+  const doubled = violationsOf(audit, 'gift_doubled');
+  return {
+    acknowledged: lookedUp.acknowledged,
+    lostAcknowledged: lookedUp.lost,
+    doubled,
+    resent: resent.resent,
+    violations: lookedUp.lost + doubled + resent.accepted,
+  };
+}
+
 function sqlDetails({ load }: Ingestion): Record<string, unknown> {
   return {
     counted: 'the same call over a pool of database connections, open loop at the same rate',
@@ -193,8 +209,8 @@ function settlementOf(
   metrics: readonly Metric[],
   thresholds: readonly Threshold[],
 ): Measurement {
-  const { settlement, audit } = run;
-  if (!settlement || !audit) {
+  const { settlement, books } = run;
+  if (!settlement || !books) {
     return notRun('gift.settlement', titles.settlement, 'gifts/s', 'the run was interrupted before it');
   }
   const ratePerS = settlementRate(settlement.logs);
@@ -209,7 +225,7 @@ function settlementOf(
     unit: 'gifts/s',
     bounds: null,
     samples: claimed,
-    latencyMs: null,
+    latencyMs: settlement.schedule.waits.summary(),
     theoretical: null,
     bottleneck: {
       kind: 'schedule',
@@ -218,42 +234,59 @@ function settlementOf(
       ],
       confirmed: false,
     },
-    counts: {
-      gifts: audit.gifts,
-      settled: audit.settled,
-      failed: audit.failed,
-      unsettled: audit.unsettled,
-      settledTwice: audit.settledTwice,
-      orphaned: audit.orphaned,
-      wallets: audit.wallets,
-      negativeWallets: audit.negativeWallets,
-      wrongTotals: audit.wrongTotals,
-      moneyDifference: audit.moneyDifference,
-      largestBacklog: settlement.largestBacklog,
-      backlogLeft: settlement.left,
-      skippedLocked: settlement.skipped,
-      violations: settlementViolations(audit, settlement),
-    },
+    counts: settlementCounts(books, settlement),
     thresholds: judgeThresholds(thresholds, metrics, (name) => !isIngestionMetric(name)),
     generator: null,
     series: null,
-    ...(status === 'estimate'
-      ? { reason: 'the backlog was finite: the rate while draining it, not one held for ever' }
-      : { reason: 'no settlement run logged any work' }),
+    reason: settlementReason(status, settlement),
     details: {
       counted:
-        'gifts decided (settled or failed) per second of settlement work, from gift_batch_logs: sum of claimed over sum of working time of the runs since the first gift',
+        'gifts decided (settled or failed) per second of settlement work, from gift_batch_logs: sum of claimed over sum of working time of the runs since the first gift. latencyMs: from intake to the decision, of the gifts that the schedule of the target decided while the probe only watched.',
       elapsedMs: settlement.elapsedMs,
       runs: settlement.logs,
+      offenders: books.audit.findings
+        .filter(({ violations }) => violations > 0)
+        .map(({ check, rows }) => ({ check, rows: rows.map(rowInWords) })),
     },
   };
 }
 
-/** What must never happen to money. A gift that still waits is late, which is another finding. */
-function settlementViolations(audit: GiftAudit, { left }: Settlement): number {
-  const vanished = Math.max(0, audit.unsettled - left);
-  const broken = audit.settledTwice + audit.orphaned + audit.negativeWallets + audit.wrongTotals;
-  return vanished + broken + (audit.moneyDifference === 0 ? 0 : 1);
+function settlementCounts({ audit }: GiftBooks, settlement: Settlement): Record<string, number> {
+  const { gifts, settled, failed, wallets } = audit.counts;
+  const { schedule } = settlement;
+  return {
+    gifts,
+    settled,
+    failed,
+    unsettled: unsettledOf(audit),
+    settledTwice: violationsOf(audit, 'gift_settled_twice'),
+    orphaned: violationsOf(audit, 'gift_orphaned_settlements'),
+    wallets,
+    negativeWallets: violationsOf(audit, 'gift_negative_wallets'),
+    wrongBalances: violationsOf(audit, 'gift_wrong_balances'),
+    wrongTotals: violationsOf(audit, 'gift_wrong_totals'),
+    wrongBoards: violationsOf(audit, 'gift_wrong_boards'),
+    misfits: violationsOf(audit, 'gift_misfits'),
+    moneyDifference: moneyDifference(audit),
+    largestBacklog: settlement.largestBacklog,
+    backlogLeft: settlement.left,
+    bySchedule: schedule.bySchedule,
+    byProbe: schedule.decided - schedule.bySchedule,
+    skippedLocked: settlement.skipped,
+    // what must never happen to money; a gift that still waits is late, which is another finding
+    violations: audit.violations - findingOf(audit, 'gift.once').violations,
+  };
+}
+
+function settlementReason(status: Measurement['status'], { schedule, left }: Settlement): string {
+  if (schedule.wasDead) {
+    return left > 0
+      ? 'nothing settles: neither the schedule of the target nor the probe got the queue empty'
+      : 'the schedule of the target is dead: the probe had to settle the gifts itself';
+  }
+  return status === 'estimate'
+    ? 'the backlog was finite: the rate while draining it, not one held for ever'
+    : 'no settlement run logged any work';
 }
 
 /** Ingestion needs no database connection; nothing behind it can be looked at without one, and says so. */
@@ -265,7 +298,7 @@ async function withoutDatabase(
   thresholds: readonly Threshold[],
 ): Promise<ProbeResult> {
   const http = await ingestOverHttp(ctx, plan, fixture, schedule);
-  const run = { http, sql: undefined, batch: undefined, settlement: undefined, audit: undefined };
+  const run = { http, sql: undefined, batch: undefined, settlement: undefined, books: undefined };
   const why =
     'the target has no databaseUrl: the ledger cannot be audited and settlement not be timed; set DATABASE_URL';
   return {

@@ -181,11 +181,43 @@ describe('seat-expiration', () => {
 });
 
 describe('the money checker', () => {
-  it('names what was acknowledged and is not in the ledger', async () => {
+  const runId = 'money-checker';
+  const broken = async (acknowledged: readonly string[]) => {
+    const invariants = await checkMoney(database, runId, acknowledged);
+    return invariants.filter(({ violations }) => violations > 0);
+  };
+
+  it('names what was acknowledged and is not in the ledger, what waits, and what does not add up', async () => {
     const lost = '00000000-0000-4000-8000-000000000001';
-    const invariants = await checkMoney(database, 'no-such-run', [lost]);
-    const found = invariants.find((i) => i.name === 'nothing acknowledged is lost');
-    expect(found).toMatchObject({ checked: 1, violations: 1 });
-    expect(found?.details[0]).toContain(lost);
+    const { rows } = await database.query<{ run: { users: { id: string }[]; streams: { id: string }[] } }>(
+      'select create_synthetic_run($1, 2, 1, 100) as run',
+      [runId],
+    );
+    const { users, streams } = rows[0]!.run;
+    const gift = { gift_id: '00000000-0000-4000-8000-000000000002', stream_id: streams[0]!.id, amount: 5 };
+    const people = { sender_id: users[0]!.id, receiver_id: users[1]!.id };
+    await database.query('select send_gifts($1)', [JSON.stringify([{ ...gift, ...people }])]);
+    expect(await broken([lost])).toEqual([
+      {
+        name: 'each gift decided exactly once',
+        checked: 1,
+        violations: 1,
+        details: ['1 gifts are not decided'],
+      },
+      {
+        name: 'nothing acknowledged is lost',
+        checked: 1,
+        violations: 1,
+        details: [expect.stringContaining(lost)],
+      },
+    ]);
+    await database.query('call drain_gift_ledger()');
+    expect(await broken([gift.gift_id])).toEqual([]);
+    await database.query('update wallets set balance = balance + 7 where user_id = $1', [users[0]!.id]);
+    expect(await broken([])).toMatchObject([
+      { name: 'money conserved', details: [expect.stringContaining('difference 7')] },
+      { name: 'each wallet is what its gifts make of it', details: [expect.stringContaining(users[0]!.id)] },
+    ]);
+    await purgeRun(database, runId);
   });
 });

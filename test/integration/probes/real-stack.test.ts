@@ -1,6 +1,8 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ExitCode } from '../../../src/kernel/exit-codes.ts';
+import { silentLogger } from '../../../src/kernel/log.ts';
+import { createSettler } from '../../../src/ops/settler.ts';
 import { runChatProbe } from '../../../src/probes/chat/chat-probe.ts';
 import { createFixture } from '../../../src/probes/fixture.ts';
 import { runGiftProbe } from '../../../src/probes/gift/gift-probe.ts';
@@ -8,6 +10,7 @@ import { runHlsProbe } from '../../../src/probes/hls/hls-probe.ts';
 import { runLeaderboardProbe } from '../../../src/probes/leaderboard/leaderboard-probe.ts';
 import { type Measurement, measurementSchema } from '../../../src/record/measurement.ts';
 import { verdictOf } from '../../../src/run/build-record.ts';
+import { outcomeOf } from '../../../src/run/findings.ts';
 import { openDatabase } from '../../../src/target/postgres/pool.ts';
 import { RawRealtimeSocket } from '../../../src/target/supabase/raw-realtime.ts';
 import { SupabaseRest } from '../../../src/target/supabase/rest.ts';
@@ -104,21 +107,46 @@ test('a key that is refused, a join that is refused and a server that is not the
   }
 });
 
-test('gift: what was acknowledged is in the ledger once, settled or failed once, and the money adds up', async () => {
-  const { measurements } = await runGiftProbe(context(), {
-    ...calm,
-    ratePerS: 100,
-    durationMs: 2000,
-    users: 50,
-    sqlDurationMs: 1000,
-    backlogGifts: 3000,
+/** The stack of this file has no settler of its own. */
+async function whileSettled<T>(work: () => Promise<T>): Promise<T> {
+  const settler = createSettler({
+    databaseUrl: stack.env.DATABASE_URL,
+    everyMs: 500,
+    log: silentLogger,
   });
+  settler.start();
+  try {
+    return await work();
+  } finally {
+    await settler.stop();
+  }
+}
+
+test('gift: what was acknowledged is in the ledger once, settled or failed once, and the money adds up', async () => {
+  const plan = { ...calm, ratePerS: 100, users: 50, sqlDurationMs: 1000, backlogGifts: 3000 };
+  const { measurements } = await whileSettled(() => runGiftProbe(context(), plan));
   const [ingestion, settlement] = measurements;
   expectFigure(ingestion!, 'estimate');
   expect(ingestion!.counts).toMatchObject({ offered: 200, ok: 200, acknowledged: 3300, lostAcknowledged: 0 });
   expectFigure(settlement!, 'estimate');
   // one in twenty of each phase cannot be paid
   expect(settlement!.counts).toMatchObject({ gifts: 3300, failed: 165, settled: 3135, moneyDifference: 0 });
+  // by the settler, every gift of them, and the database knows when
+  expect(settlement!.counts).toMatchObject({ bySchedule: 3300, byProbe: 0 });
+  expect(settlement!.latencyMs!.max).toBeGreaterThan(0);
+});
+
+test('gift: a schedule that is dead does not hold, though the probe gets every gift settled', async () => {
+  const plan = { ...calm, durationMs: 500, sqlDurationMs: 200, backlogGifts: 100, patienceMs: 1000 };
+  const { measurements } = await runGiftProbe(context(), plan);
+  const settlement = measurements[1]!;
+  expect(settlement.counts).toMatchObject({ unsettled: 0, bySchedule: 0, violations: 0 });
+  expect(settlement.reason).toContain('the schedule of the target is dead');
+  expect(settlement.thresholds.filter(({ ok }) => !ok)).toMatchObject([
+    { metric: 'gift_by_schedule', observed: 0 },
+    { metric: 'gift_settlement_wait', reason: 'no data' },
+  ]);
+  expect(outcomeOf(settlement)).toBe('broken');
 });
 
 test('leaderboard: reads cost the same at every size and show what the ledger says', async () => {
@@ -216,14 +244,15 @@ test('a server that lies about gifts is found out, with the exact counts', async
   const ctx = context();
   for (const statement of plantLies(ctx.runId)) await database.query(statement);
   try {
-    const { measurements } = await runGiftProbe(ctx, {
+    const plan = {
       ...calm,
       ratePerS: 100,
       durationMs: 1000,
       users: 20,
       sqlDurationMs: 200,
       backlogGifts: 100,
-    });
+    };
+    const { measurements } = await whileSettled(() => runGiftProbe(ctx, plan));
     const [ingestion, settlement] = measurements;
     const observed = Object.fromEntries(
       [...ingestion!.thresholds, ...settlement!.thresholds]
@@ -238,7 +267,10 @@ test('a server that lies about gifts is found out, with the exact counts', async
       // how many seqs end in 3, and how often wallets were updated, is the database.s own affair
       gift_unsettled: observed.gift_unsettled,
       gift_money_difference: observed.gift_money_difference,
+      gift_wrong_balances: observed.gift_wrong_balances,
       gift_wrong_totals: observed.gift_wrong_totals,
+      // ledger and decisions do not add up
+      gift_misfits: 1,
     });
     expect(observed.gift_unsettled).toBeGreaterThan(0);
     expect(observed.gift_money_difference).toBeGreaterThan(0);
@@ -258,7 +290,7 @@ test('gifts that the server does not take are no pass, though everything it did 
     when (right(new.gift_id::text, 1) = '7') execute function public.lie_refuse()`);
   try {
     const plan = { ...calm, ratePerS: 100, durationMs: 1000, users: 20, sqlDurationMs: 200, backlogGifts: 5 };
-    const { measurements } = await runGiftProbe(context(), plan);
+    const { measurements } = await whileSettled(() => runGiftProbe(context(), plan));
     // as above: 6 of 100 over HTTP and 1 of 20 over SQL
     expect(measurements.flatMap(failedOf)).toEqual([{ metric: 'gift_accepted', observed: 113 / 120 }]);
   } finally {
