@@ -29,3 +29,13 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.addEventListener('abort', onAbort, { once: true });
   });
 }
+
+/** Resolves with the reason as soon as the signal aborts: for races against something that cannot take a signal. */
+export function aborted(signal: AbortSignal): Promise<Error> {
+  return new Promise((resolve) => {
+    const tell = () =>
+      resolve(signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason)));
+    if (signal.aborted) tell();
+    else signal.addEventListener('abort', tell, { once: true });
+  });
+}

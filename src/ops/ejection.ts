@@ -3,19 +3,22 @@ import type { Clock } from '../kernel/clock.ts';
 import { sleep } from '../kernel/clock.ts';
 import { isIdentityOf, type LiveKitAdmin, type Occupant } from '../target/livekit/admin.ts';
 import { LiveKitError, type LiveKitFailure } from '../target/livekit/livekit-error.ts';
+import { isTripwire } from './guard/tripwire-mark.ts';
 
-/** Somebody to be taken out of a room. */
+/** Somebody to be taken out of a room, or silenced in it. */
 export interface Evictee {
   readonly userId: string;
   /** A seat that ran out leaves its user the right to watch: only sessions that may publish have to go. */
   readonly mayWatch: boolean;
+  /** A downgraded seat is still one: its holder's sessions stay and lose the right to publish. `remove` by default. */
+  readonly measure?: 'remove' | 'silence';
 }
 
 /** What became of one evictee. Times are `clock.monotonicMs()`. */
 export type EjectionOutcome =
   | {
       readonly kind: 'clean';
-      /** Identities that were removed: the id and its aliases; empty when nobody was in the room. */
+      /** Identities that were removed or silenced: the id and its aliases; empty when nobody was in the room. */
       readonly removed: readonly string[];
       /** When LiveKit had confirmed the last removal. */
       readonly confirmedAtMs: number;
@@ -36,8 +39,9 @@ const roundPauseMs = 25;
 const concurrency = 8;
 
 /**
- * Takes users and all their aliases out of one room and makes sure by listing it. Never throws for LiveKit:
- * what fails comes back as `failed`, for everybody who is not out yet.
+ * Takes users and all their aliases out of one room, or silences them, and makes sure by listing it. Never throws for
+ * LiveKit: what fails comes back as `failed`, for everybody who is not out yet. A call that LiveKit answered in a way
+ * nobody expected counts for nothing: the listing says what it did.
  */
 export async function ejectFromRoom(
   admin: LiveKitAdmin,
@@ -45,44 +49,116 @@ export async function ejectFromRoom(
   evictees: readonly Evictee[],
   options: { readonly clock: Clock; readonly signal: AbortSignal },
 ): Promise<Map<string, EjectionOutcome>> {
-  const outcomes = new Map<string, EjectionOutcome>();
-  const removed = new Map<string, Set<string>>(evictees.map(({ userId }) => [userId, new Set()]));
-  let confirmedAtMs = options.clock.monotonicMs();
-  let pending = [...evictees];
-  // whoever may not even watch is removed by name first: the answer to a listing would cost its time
-  let targets = pending
-    .filter(({ mayWatch }) => !mayWatch)
-    .map(({ userId }) => ({ userId, identity: userId }));
-  try {
-    for (let round = 1; pending.length > 0; round++) {
-      options.signal.throwIfAborted();
-      await mapBounded(targets, concurrency, async ({ userId, identity }) => {
-        if ((await admin.remove(room, identity)) === 'removed') removed.get(userId)?.add(identity);
-      });
-      if (targets.length > 0) confirmedAtMs = options.clock.monotonicMs();
-      const occupants = await admin.occupants(room);
-      const cleanAtMs = options.clock.monotonicMs();
-      targets = [];
-      for (const evictee of pending) {
-        const there = occupants.filter((occupant) => mustGo(occupant, evictee)).map((o) => o.identity);
-        targets.push(...there.map((identity) => ({ userId: evictee.userId, identity })));
-        const names = [...(removed.get(evictee.userId) ?? [])];
-        if (there.length === 0) {
-          outcomes.set(evictee.userId, { kind: 'clean', removed: names, confirmedAtMs, cleanAtMs });
-        } else if (round === roundsLimit) {
-          outcomes.set(evictee.userId, { kind: 'returns', removed: names, stillThere: there });
-        }
-      }
-      pending = pending.filter(({ userId }) => !outcomes.has(userId));
-      if (pending.length > 0 && round > 1) await sleep(roundPauseMs, options.signal);
-    }
-  } catch (error) {
-    if (!(error instanceof LiveKitError)) throw error;
-    for (const { userId } of pending) outcomes.set(userId, { kind: 'failed', failure: error.failure });
-  }
-  return outcomes;
+  const work = new RoomEjection(admin, room, evictees, options);
+  await work.run();
+  return work.outcomes;
 }
 
-function mustGo(occupant: Occupant, { userId, mayWatch }: Evictee): boolean {
-  return isIdentityOf(occupant.identity, userId) && !(mayWatch && !occupant.canPublish);
+interface Target {
+  readonly evictee: Evictee;
+  readonly identity: string;
+}
+
+class RoomEjection {
+  readonly outcomes = new Map<string, EjectionOutcome>();
+  readonly #admin: LiveKitAdmin;
+  readonly #room: string;
+  readonly #options: { readonly clock: Clock; readonly signal: AbortSignal };
+  readonly #removed: Map<string, Set<string>>;
+  /** Answers that say neither yes nor no, by user. */
+  readonly #odd = new Map<string, LiveKitFailure>();
+  #pending: Evictee[];
+  #confirmedAtMs: number;
+
+  constructor(
+    admin: LiveKitAdmin,
+    room: string,
+    evictees: readonly Evictee[],
+    options: { readonly clock: Clock; readonly signal: AbortSignal },
+  ) {
+    this.#admin = admin;
+    this.#room = room;
+    this.#options = options;
+    this.#removed = new Map(evictees.map(({ userId }) => [userId, new Set()]));
+    this.#pending = [...evictees];
+    this.#confirmedAtMs = options.clock.monotonicMs();
+  }
+
+  async run(): Promise<void> {
+    const { signal } = this.#options;
+    // whoever may not even watch is removed by name first: the answer to a listing would cost its time
+    let targets: Target[] = this.#pending
+      .filter(({ mayWatch }) => !mayWatch)
+      .map((evictee) => ({ evictee, identity: evictee.userId }));
+    try {
+      for (let round = 1; this.#pending.length > 0; round++) {
+        signal.throwIfAborted();
+        await mapBounded(targets, concurrency, (target) => this.#act(target));
+        if (targets.length > 0) this.#confirmedAtMs = this.#options.clock.monotonicMs();
+        targets = this.#judge(await this.#admin.occupants(this.#room), round);
+        if (this.#pending.length > 0 && round > 1) await sleep(roundPauseMs, signal);
+      }
+    } catch (error) {
+      if (!(error instanceof LiveKitError)) throw error;
+      for (const { userId } of this.#pending) {
+        this.outcomes.set(userId, { kind: 'failed', failure: error.failure });
+      }
+    }
+  }
+
+  async #act({ evictee, identity }: Target): Promise<void> {
+    const { userId, measure } = evictee;
+    try {
+      const answer =
+        measure === 'silence'
+          ? await this.#admin.silence(this.#room, identity)
+          : await this.#admin.remove(this.#room, identity);
+      if (answer !== 'absent') this.#removed.get(userId)?.add(identity);
+      this.#odd.delete(userId);
+    } catch (error) {
+      if (!(error instanceof LiveKitError) || error.failure.kind !== 'refused') throw error;
+      this.#odd.set(userId, error.failure);
+    }
+  }
+
+  /** Settles who is out by this listing; gives what has to go in the next round. */
+  #judge(occupants: readonly Occupant[], round: number): Target[] {
+    const cleanAtMs = this.#options.clock.monotonicMs();
+    const targets: Target[] = [];
+    for (const evictee of this.#pending) {
+      const { userId } = evictee;
+      const there = occupants.filter((occupant) => offends(occupant, evictee)).map((o) => o.identity);
+      const removed = [...(this.#removed.get(userId) ?? [])];
+      const odd = this.#odd.get(userId);
+      if (there.length === 0) {
+        this.outcomes.set(userId, { kind: 'clean', removed, confirmedAtMs: this.#confirmedAtMs, cleanAtMs });
+      } else if (odd !== undefined) {
+        this.outcomes.set(userId, { kind: 'failed', failure: odd });
+      } else if (round === roundsLimit) {
+        this.outcomes.set(userId, { kind: 'returns', removed, stillThere: there });
+      }
+      targets.push(...there.map((identity) => ({ evictee, identity })));
+    }
+    this.#pending = this.#pending.filter(({ userId }) => !this.outcomes.has(userId));
+    return targets.filter(({ evictee }) => this.#pending.includes(evictee));
+  }
+}
+
+function offends(occupant: Occupant, { userId, mayWatch }: Evictee): boolean {
+  if (!isIdentityOf(occupant.identity, userId) || isTripwire(occupant)) return false;
+  return !mayWatch || occupant.canPublish || occupant.canPublishData;
+}
+
+/** Why an ejection is not done, for the outbox; null when it is. Without an outcome there was no LiveKit to ask. */
+export function problemOf(outcome: EjectionOutcome | null): string | null {
+  switch (outcome?.kind) {
+    case 'clean':
+      return null;
+    case 'failed':
+      return `LiveKit: ${outcome.failure.kind}: ${outcome.failure.message}`;
+    case 'returns':
+      return `comes back: ${outcome.stillThere.join(', ')}`;
+    case undefined:
+      return 'the target has no LiveKit';
+  }
 }

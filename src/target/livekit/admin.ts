@@ -1,4 +1,4 @@
-import { type ParticipantInfo, ParticipantInfo_State } from '@livekit/protocol';
+import { type ParticipantInfo, ParticipantInfo_Kind, ParticipantInfo_State } from '@livekit/protocol';
 import { RoomServiceClient } from 'livekit-server-sdk';
 import type { Target } from '../../config/target.ts';
 import { classifyLiveKitError, LiveKitError } from './livekit-error.ts';
@@ -10,7 +10,12 @@ export interface Occupant {
   /** JOINING, JOINED (signal only), ACTIVE (media connected) or DISCONNECTED. */
   readonly state: string;
   readonly canPublish: boolean;
+  readonly canPublishData: boolean;
   readonly canSubscribe: boolean;
+  /** Joined by a person's client; ingress, egress, SIP and agents are the server's own. */
+  readonly isPerson: boolean;
+  /** What its token said about it: nobody in the room can write there without the right to. */
+  readonly attributes: Readonly<Record<string, string>>;
   readonly tracks: number;
 }
 
@@ -21,6 +26,10 @@ export interface LiveKitAdmin {
   occupants(room: string): Promise<Occupant[]>;
   /** `absent` means not in the room now; it says nothing about coming back. */
   remove(room: string, identity: string): Promise<'removed' | 'absent'>;
+  /** Takes the right to publish media and data; whoever it is stays and may watch. Not said again on a rejoin. */
+  silence(room: string, identity: string): Promise<'silenced' | 'absent'>;
+  /** Names of all rooms there are now. */
+  rooms(): Promise<string[]>;
   deleteRoom(room: string): Promise<'deleted' | 'absent'>;
 }
 
@@ -61,6 +70,16 @@ export function liveKitAdmin(livekit: NonNullable<Target['livekit']>): LiveKitAd
       );
       return done === null ? 'absent' : 'removed';
     },
+    async silence(room, identity) {
+      // the permission is replaced whole: what is left out is taken away too
+      const permission = { canSubscribe: true, canPublish: false, canPublishData: false };
+      const done = await call('updateParticipant', client.updateParticipant(room, identity, { permission }));
+      return done === null ? 'absent' : 'silenced';
+    },
+    async rooms() {
+      const rooms = await call('listRooms', client.listRooms());
+      return (rooms ?? []).map(({ name }) => name);
+    },
     async deleteRoom(room) {
       const done = await call(
         'deleteRoom',
@@ -90,7 +109,10 @@ function occupantOf(info: ParticipantInfo): Occupant {
     sid: info.sid,
     state: ParticipantInfo_State[info.state] ?? String(info.state),
     canPublish: info.permission?.canPublish ?? false,
+    canPublishData: info.permission?.canPublishData ?? false,
     canSubscribe: info.permission?.canSubscribe ?? false,
+    isPerson: info.kind === ParticipantInfo_Kind.STANDARD,
+    attributes: info.attributes,
     tracks: info.tracks.length,
   };
 }

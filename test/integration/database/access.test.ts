@@ -34,6 +34,7 @@ const tableRights: Record<string, Record<string, string[]>> = {
     gift_settings: ['SELECT'],
     gift_settlements: ['SELECT'],
     gifts: ['SELECT'],
+    guards: ['SELECT'],
     leaderboard: ['SELECT'],
     leaderboard_days: ['SELECT'],
     leaderboard_streams: ['SELECT'],
@@ -73,6 +74,7 @@ const functionRights: Record<string, string[]> = {
       'get_leaderboard',
       'grant_seat',
     ],
+    ...['guard_farewell', 'guard_heartbeat', 'guard_pending_ejections', 'guard_rooms', 'guard_seat_facts'],
     ...[
       'livekit_token_context',
       'process_gift_ledger_batch',

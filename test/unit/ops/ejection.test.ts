@@ -10,6 +10,7 @@ import { classifyLiveKitError, LiveKitError } from '../../../src/target/livekit/
 class Room implements LiveKitAdmin {
   readonly url = 'ws://127.0.0.1:1';
   readonly removals: string[] = [];
+  readonly silenced: string[] = [];
   occupantsNow: Occupant[];
   #onRemove: (room: Room, identity: string) => void;
 
@@ -26,6 +27,16 @@ class Room implements LiveKitAdmin {
     this.#onRemove(this, identity);
     return there ? ('removed' as const) : ('absent' as const);
   }
+  async silence(_room: string, identity: string) {
+    this.silenced.push(identity);
+    this.occupantsNow = this.occupantsNow.map((one) =>
+      one.identity === identity ? { ...one, canPublish: false, canPublishData: false } : one,
+    );
+    return 'silenced' as const;
+  }
+  async rooms() {
+    return ['r'];
+  }
   async deleteRoom() {
     return 'deleted' as const;
   }
@@ -37,7 +48,10 @@ const obeys = (room: Room, identity: string) => {
 const options = { clock: systemClock, signal: new AbortController().signal };
 
 function occupant(identity: string, canPublish: boolean): Occupant {
-  return { identity, sid: `PA_${identity}`, state: 'JOINED', canPublish, canSubscribe: true, tracks: 0 };
+  return {
+    ...{ identity, sid: `PA_${identity}`, state: 'JOINED', canPublish, canPublishData: canPublish },
+    ...{ canSubscribe: true, isPerson: true, attributes: {}, tracks: 0 },
+  };
 }
 
 describe('ejectFromRoom', () => {
