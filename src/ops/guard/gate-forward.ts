@@ -1,0 +1,64 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { answerRequest } from './gate-answer.ts';
+import type { GateLimits } from './gate-limits.ts';
+import { answerHeaders, onwardHeaders } from './gate-request.ts';
+import { requestUpstream, type Upstream, upstreamFailure } from './gate-upstream.ts';
+
+/**
+ * Passes one HTTP request on to LiveKit and its answer back, both as they come and no faster than they are read.
+ * @param token the token that was judged, null where none is needed
+ * @returns the status that the client got; 0 when it went away first
+ */
+export function forwardRequest(
+  request: IncomingMessage,
+  response: ServerResponse,
+  onward: {
+    readonly upstream: Upstream;
+    readonly target: string;
+    readonly token: string | null;
+    readonly limits: GateLimits;
+  },
+): Promise<number> {
+  const { upstream, target, token, limits } = onward;
+  const length = request.headers['content-length'];
+  if (Number(length ?? 0) > limits.bodyBytes) {
+    answerRequest(response, 413, tooLarge);
+    return Promise.resolve(413);
+  }
+  const headers = {
+    ...onwardHeaders(request, token),
+    ...(length === undefined ? {} : { 'content-length': length }),
+  };
+  const outgoing = requestUpstream(upstream, { method: request.method ?? 'GET', target, headers }, limits);
+  return new Promise((resolve) => {
+    const refuse = (status: number, message: string) => {
+      answerRequest(response, status, message);
+      outgoing.destroy();
+      resolve(status);
+    };
+    let bytes = 0;
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > limits.bodyBytes) refuse(413, tooLarge);
+    });
+    request.pipe(outgoing);
+    outgoing.on('error', (error) => {
+      // an answer that has begun cannot be taken back, only be broken off
+      const { status, message } = upstreamFailure(error);
+      refuse(status, message);
+    });
+    outgoing.on('response', (answer) => {
+      const status = answer.statusCode ?? 502;
+      response.writeHead(status, answerHeaders(answer));
+      answer.pipe(response);
+      answer.on('error', () => response.destroy());
+      response.on('finish', () => resolve(status));
+    });
+    response.on('close', () => {
+      outgoing.destroy();
+      resolve(0);
+    });
+  });
+}
+
+const tooLarge = 'the body is too large';
