@@ -84,6 +84,13 @@ describe('a planted violation is found', () => {
       [file('app/x.ts', "import { a } from '../kernel/clock.ts';")],
       /app\/x\.ts imports kernel/,
     ],
+    ['React in app, outside of a hook', [file('app/x.ts', "import { useState } from 'react';")], /ships to browsers/],
+    ['Node in the demo', [file('app/demo/x.tsx', "import fs from 'node:fs';")], /ships to browsers/],
+    [
+      'a library that imports the demo',
+      [file('app/x.ts', "import { a } from './demo/y.tsx';")],
+      /the demo is nobody's library/,
+    ],
     ['a package in app', [file('app/x.ts', "import pg from 'pg';")], /ships to browsers/],
     ['I/O in report', [file('report/x.ts', "import { readFileSync } from 'node:fs';")], /does no I\/O/],
     [
@@ -120,6 +127,8 @@ describe('a planted violation is found', () => {
         'probes/chat/x.ts',
         "import { type A, b } from '../../app/chat-throttle.ts';\nconst s = 'process.env';",
       ),
+      file('app/use-x.ts', "import { useState } from 'react';"),
+      file('app/demo/x.tsx', "import Hls from 'hls.js';\nimport { useX } from '../use-x.ts';"),
       file('ops/a.ts', "import { type B, c } from './b.ts';"),
       file('ops/b.ts', "import type { A } from './a.ts';"),
     ];

@@ -10,6 +10,10 @@ type ChatTurn =
 export interface ChatThrottle {
   /** Takes the turn when there is one. A refusal takes nothing and does not move the next turn away. */
   tryAcquire(): ChatTurn;
+  /** When the next message may be sent, counted from now; 0: at once. Takes nothing. */
+  retryInMs(): number;
+  /** The server kept a stricter pace than this one did: no turn for a whole interval from now. */
+  holdBack(): void;
 }
 
 /**
@@ -21,14 +25,23 @@ export interface ChatThrottle {
 export function createChatThrottle(options: { now: () => number; intervalMs?: number }): ChatThrottle {
   const intervalMs = options.intervalMs ?? 1000;
   let nextAtMs = Number.NEGATIVE_INFINITY;
+  const retryInMs = () => {
+    const now = options.now();
+    // a clock that was set back would otherwise lock the box for as long as it was moved
+    if (nextAtMs - now > intervalMs) nextAtMs = now + intervalMs;
+    return Math.max(0, nextAtMs - now);
+  };
+  const holdBack = () => {
+    nextAtMs = options.now() + intervalMs;
+  };
   return {
     tryAcquire() {
-      const now = options.now();
-      // a clock that was set back would otherwise lock the box for as long as it was moved
-      if (nextAtMs - now > intervalMs) nextAtMs = now + intervalMs;
-      if (now < nextAtMs) return { allowed: false, retryInMs: nextAtMs - now };
-      nextAtMs = now + intervalMs;
+      const leftMs = retryInMs();
+      if (leftMs > 0) return { allowed: false, retryInMs: leftMs };
+      holdBack();
       return { allowed: true };
     },
+    retryInMs,
+    holdBack,
   };
 }

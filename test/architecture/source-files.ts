@@ -17,7 +17,7 @@ export interface ImportOf {
 
 export function readSources(folder: string): SourceFile[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
+    .filter((name) => /\.tsx?$/.test(name))
     .map((name) => ({
       path: name.split(path.sep).join('/'),
       text: readFileSync(path.join(folder, name), 'utf8'),

@@ -24,7 +24,7 @@ function importViolations(one: ImportOf): string[] {
   if (!rule) return [`${from}: the room "${room}" is not in ARCHITECTURE.md`];
   const other = roomOf(to);
   if (to.startsWith('..')) return [`${from} imports ${to}, outside of src/`];
-  if (other === room) return strangerViolations(one, room);
+  if (other === room) return [...strangerViolations(one, room), ...demoViolations(one)];
   return isAllowed(rule, to, other, typeOnly) ? [] : [`${from} imports ${typeOnly ? 'types of ' : ''}${to}`];
 }
 
@@ -46,15 +46,27 @@ function strangerViolations({ from, to }: ImportOf, room: string): string[] {
     : [`${from} imports ${to}: one of ${room}/ knows nothing of another`];
 }
 
+/** What is published must not come to need the demo's packages. */
+function demoViolations({ from, to }: ImportOf): string[] {
+  const isDemo = (file: string) => file.startsWith('app/demo/');
+  return isDemo(to) && !isDemo(from) ? [`${from} imports ${to}: the demo is nobody's library`] : [];
+}
+
 function packageViolations({ from, to, typeOnly }: ImportOf, room: string): string[] {
   if (typeOnly) return [];
   const name = to.replace(/^node:/, '');
-  if (room === 'app') return [`${from} imports ${to}: app/ ships to browsers`];
+  if (room === 'app' && !mayUsePackage(from, to)) return [`${from} imports ${to}: app/ ships to browsers`];
   if (room === 'kernel' && !to.startsWith('node:'))
     return [`${from} imports ${to}: kernel/ has no dependencies`];
   const isPure = room === 'report' || room === 'record';
   const doesIo = /^(fs|net|http|https|child_process|dgram|tls|worker_threads|os)(\/|$)/.test(name);
   return isPure && doesIo ? [`${from} imports ${to}: ${room}/ does no I/O`] : [];
+}
+
+/** The hooks are React's, and the demo is a page that is bundled with all it uses. */
+function mayUsePackage(from: string, to: string): boolean {
+  if (to.startsWith('node:')) return false;
+  return from.startsWith('app/demo/') || (to === 'react' && /^app\/use-[a-z-]+\.ts$/.test(from));
 }
 
 /** Files that import each other in a ring at run time. An import of types leaves nothing behind. */
@@ -81,7 +93,7 @@ function nameViolations({ path: file }: SourceFile): string[] {
   const stem = name.replace(/(\.[a-z]+)*$/, '');
   if (name === 'index.ts') return [`${file}: no barrels`];
   if (/(^|-)(utils?|helpers?|common|misc)(-|$)/.test(stem)) return [`${file}: named after nothing it holds`];
-  const words = file.replace(/\.ts$/, '').split(/[/.]/);
+  const words = file.replace(/\.tsx?$/, '').split(/[/.]/);
   return words.every((word) => /^[a-z0-9]+(-[a-z0-9]+)*$/.test(word)) ? [] : [`${file}: not kebab-case`];
 }
 
