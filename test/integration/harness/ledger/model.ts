@@ -103,6 +103,18 @@ export class LedgerModel {
     return 'accepted';
   }
 
+  /** Many at once, all or none: one that is refused refuses them all. */
+  sendAll(gifts: readonly ModelGift[]): { accepted: number; duplicates: number } | 'refused' {
+    const listed = new Map<string, ModelGift>();
+    for (const gift of gifts) {
+      const known = this.#gifts.get(gift.id) ?? listed.get(gift.id);
+      if (known !== undefined && !sameGift(known, gift)) return 'refused';
+      listed.set(gift.id, gift);
+    }
+    const accepted = gifts.filter((gift) => this.send(gift) === 'accepted').length;
+    return { accepted, duplicates: gifts.length - accepted };
+  }
+
   /** Coins from outside, once per id. */
   deposit(id: string, user: string, amount: bigint): Intake {
     const known = this.#deposits.get(id);
