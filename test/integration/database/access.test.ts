@@ -62,7 +62,7 @@ const columnRights: Record<string, Record<string, string[]>> = {
 };
 const functionRights: Record<string, string[]> = {
   anon: ['get_leaderboard'],
-  authenticated: ['get_leaderboard', 'send_chat_message', 'send_gift'],
+  authenticated: ['get_leaderboard', 'my_stream_seat', 'send_chat_message', 'send_gift'],
   service_role: [
     ...[
       'complete_ejection',
