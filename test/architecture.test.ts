@@ -84,7 +84,11 @@ describe('a planted violation is found', () => {
       [file('app/x.ts', "import { a } from '../kernel/clock.ts';")],
       /app\/x\.ts imports kernel/,
     ],
-    ['React in app, outside of a hook', [file('app/x.ts', "import { useState } from 'react';")], /ships to browsers/],
+    [
+      'React in app, outside of a hook',
+      [file('app/x.ts', "import { useState } from 'react';")],
+      /ships to browsers/,
+    ],
     ['Node in the demo', [file('app/demo/x.tsx', "import fs from 'node:fs';")], /ships to browsers/],
     [
       'a library that imports the demo',

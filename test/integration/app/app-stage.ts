@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { createClient, type SupabaseClient } from '@supabase/supabase-js';
 import { silentLogger } from '../../../src/kernel/log.ts';
 import { type Gateway, startGateway } from '../../../src/local/gateway/gateway.ts';
@@ -28,9 +28,10 @@ export interface BrowserOptions {
 /** The app's database behind the real gateway, and clients as browsers have them. */
 export class AppStage implements AsyncDisposable {
   readonly database: Provisioned;
-  readonly #jwtSecret = randomBytes(32).toString('hex');
+  readonly #jwtSecret: string;
   readonly #keys: ApiKeys;
   readonly #browsers = new Set<Browser>();
+  readonly #guests = new Set<SupabaseClient>();
   #gateway: Gateway;
 
   private constructor(database: Provisioned, jwtSecret: string, keys: ApiKeys, gateway: Gateway) {
@@ -96,6 +97,15 @@ export class AppStage implements AsyncDisposable {
     return browser;
   }
 
+  /** A client that nobody is signed in with. */
+  guest(): SupabaseClient {
+    const supabase = createClient(this.url, this.#keys.anon, {
+      auth: { persistSession: false, autoRefreshToken: false },
+    });
+    this.#guests.add(supabase);
+    return supabase;
+  }
+
   grant({ streamId, userId }: Browser, expiresInMs: number | null = null): Promise<unknown> {
     return this.database.one(
       `select grant_seat($1, $2, p_expires_at =>
@@ -114,12 +124,11 @@ export class AppStage implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.allSettled([...this.#browsers].map((browser) => browser.close()));
+    await Promise.allSettled([...this.#guests].map((guest) => guest.removeAllChannels()));
     await this.#gateway.stop();
     await this.database[Symbol.asyncDispose]();
   }
 }
-
-export const newId = (): string => randomUUID();
 
 function openGateway(
   database: Provisioned,

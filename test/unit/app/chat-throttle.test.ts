@@ -47,3 +47,17 @@ test('a clock that is set back locks nobody out for longer than the interval', (
   const turn = throttle.tryAcquire();
   expect(turn).toEqual({ allowed: false, retryInMs: 1000 });
 });
+
+test('when the next turn comes can be asked without taking it, and the server can put it off', () => {
+  let now = 0;
+  const throttle = createChatThrottle({ now: () => now });
+  expect(throttle.retryInMs()).toBe(0);
+  throttle.tryAcquire();
+  now += 400;
+  expect(throttle.retryInMs()).toBe(600);
+  throttle.holdBack();
+  expect(throttle.retryInMs()).toBe(1000);
+  now += 1000;
+  expect(throttle.retryInMs()).toBe(0);
+  expect(throttle.tryAcquire()).toEqual({ allowed: true });
+});
