@@ -10,7 +10,18 @@ import { connectionConfig } from '../../target/postgres/pool.ts';
 import { listenSeatChangesSql } from '../seats.sql.ts';
 import { allStandingsSql, heartbeatSql, someStandingsSql } from './seat-table.sql.ts';
 import type { SeatChange } from './seat-table.ts';
-import type { Pair, SeatTableRows, StandingRow } from './seat-table-rows.ts';
+import type { Pair, SeatTableRow, SeatTableRows } from './seat-table-rows.ts';
+
+/** A row of the standings queries. */
+interface StandingRow {
+  readonly stream_id: string;
+  readonly user_id: string;
+  readonly banned: boolean;
+  readonly ban_until_ms: number | null;
+  readonly seated: boolean;
+  readonly can_publish: boolean | null;
+  readonly seat_expires_ms: number | null;
+}
 
 interface FeedOptions {
   readonly databaseUrl: Secret;
@@ -49,9 +60,6 @@ export class SeatTableFeed {
   /** When the newest heartbeat that came back was sent (monotonic): up to then nothing is missing. */
   #provenAtMs: number | undefined;
   #reloadDue = false;
-  /** Changes that were too many to be noted, and how many of them a load has seen since: nobody knows who. */
-  #missed = 0;
-  #missedAndLoaded = 0;
   #clockOffsetMs: number | undefined;
   #wake: PromiseWithResolvers<void> = Promise.withResolvers();
   #loads = 0;
@@ -81,15 +89,10 @@ export class SeatTableFeed {
   whyNotReady(): string | null {
     const { rows, staleAfterMs } = this.#options;
     if (!this.#loaded) return this.#trouble;
-    if (this.#isBehind) return 'more has changed at once than can be noted';
-    if (rows.overflowed) return `there are more than ${rows.pairsLimit} seats and bans`;
+    if (rows.trouble !== null) return rows.trouble;
     const ageMs = this.ageMs();
     if (ageMs === null || ageMs > staleAfterMs) return `the database has been silent for ${staleAfterMs} ms`;
     return null;
-  }
-
-  get #isBehind(): boolean {
-    return this.#missed !== this.#missedAndLoaded;
   }
 
   ageMs(): number | null {
@@ -160,7 +163,7 @@ export class SeatTableFeed {
     while (true) {
       link.throwIfAborted();
       this.#wake = Promise.withResolvers();
-      if (this.#isBehind || this.#reloadDue || clock.monotonicMs() >= reloadAtMs) {
+      if (rows.isBehind || this.#reloadDue || clock.monotonicMs() >= reloadAtMs) {
         reloadAtMs = clock.monotonicMs() + reloadMs;
         await this.#load(client);
       }
@@ -191,34 +194,38 @@ export class SeatTableFeed {
     }
     const pair = pairOf(payload);
     if (pair === null) this.#reloadDue = true;
-    else if (!this.#options.rows.tell(pair)) this.#missed += 1;
+    else this.#options.rows.tell(pair);
     this.#wake.resolve();
   }
 
   async #load(client: pg.Client): Promise<void> {
     const { rows, changed } = this.#options;
-    const told = rows.toldSoFar();
     this.#reloadDue = false;
-    const missed = this.#missed;
-    const found = await this.#query<StandingRow>(client, loadDeadlineMs, allStandingsSql, [
-      rows.pairsLimit + 1,
-    ]);
-    rows.replace(found, told);
-    this.#missedAndLoaded = missed;
+    await rows.replaceBy((limit) => this.#standings(client, allStandingsSql, [limit]));
     this.#loads += 1;
     this.#loaded = true;
     changed('all');
   }
 
   async #reread(client: pg.Client): Promise<void> {
-    const { pairs, put } = this.#options.rows.take(batchLimit);
-    const found = await this.#query<StandingRow>(client, loadDeadlineMs, someStandingsSql, [
-      pairs.map(({ streamId }) => streamId),
-      pairs.map(({ userId }) => userId),
-    ]);
-    put(found);
+    const { rows, changed } = this.#options;
+    const reading = rows.take(batchLimit);
+    const { pairs } = reading;
+    const streamIds = pairs.map(({ streamId }) => streamId);
+    const userIds = pairs.map(({ userId }) => userId);
+    rows.put(reading, await this.#standings(client, someStandingsSql, [streamIds, userIds]));
     this.#rereads += pairs.length;
-    this.#options.changed(pairs);
+    changed(pairs);
+  }
+
+  async #standings(client: pg.Client, sql: string, values: unknown[]): Promise<SeatTableRow[]> {
+    const found = await this.#query<StandingRow>(client, loadDeadlineMs, sql, values);
+    return found.map((row) => ({
+      streamId: row.stream_id,
+      userId: row.user_id,
+      ban: row.banned ? { untilMs: row.ban_until_ms } : null,
+      seat: row.seated ? { canPublish: row.can_publish === true, expiresAtMs: row.seat_expires_ms } : null,
+    }));
   }
 
   /** Sends a heartbeat through the feed itself and takes a sample of the database's clock. */

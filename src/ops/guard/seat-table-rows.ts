@@ -6,61 +6,63 @@ export interface Pair {
   readonly userId: string;
 }
 
-/** A row of the standings queries. */
-export interface StandingRow {
-  readonly stream_id: string;
-  readonly user_id: string;
-  readonly banned: boolean;
-  readonly ban_until_ms: number | null;
-  readonly seated: boolean;
-  readonly can_publish: boolean | null;
-  readonly seat_expires_ms: number | null;
-}
-
-type Row = Pick<Standing, 'ban' | 'seat'>;
+/** A pair that has a ban, an active seat or both. */
+export interface SeatTableRow extends Pair, Pick<Standing, 'ban' | 'seat'> {}
 
 /** A change that was told and has not been read. */
 interface Unread {
   readonly pair: Pair;
-  /** Counts what was told of this pair: a reading that was under way when it was told again does not settle it. */
+  /** How often it was told: a reading that was under way when it was told again does not settle it. */
   told: number;
   readonly waiting: Set<() => void>;
 }
 
-const nothing: Row = { ban: null, seat: null };
+/** What is about to be read, as it stood when the reading began. */
+export interface Reading {
+  readonly pairs: readonly Pair[];
+  /** Told so often by then. */
+  readonly told: ReadonlyMap<string, number>;
+}
+
+const nothing: Pick<Standing, 'ban' | 'seat'> = { ban: null, seat: null };
 
 /** What is told faster than it is read is, beyond this, cheaper to read as a whole. */
 const unreadLimit = 10_000;
 
-/** The pairs of the seat table, and which of them are known to have changed. */
+/** The pairs of a seat table, and which of them are known to have changed. Bounded in both. */
 export class SeatTableRows {
-  readonly #pairsLimit: number;
-  #rows = new Map<string, Row>();
+  readonly limit: number;
+  #rows = new Map<string, Pick<Standing, 'ban' | 'seat'>>();
   readonly #unread = new Map<string, Unread>();
   #overflowed = false;
+  /** Changes that were too many to be noted, and how many of them have been loaded since. */
+  #missed = 0;
+  #missedAndLoaded = 0;
 
-  constructor(pairsLimit: number) {
-    this.#pairsLimit = pairsLimit;
+  constructor(limit: number) {
+    this.limit = limit;
   }
 
   get size(): number {
     return this.#rows.size;
   }
 
-  get pairsLimit(): number {
-    return this.#pairsLimit;
+  /** Why nothing can be decided by these rows, or null. */
+  get trouble(): string | null {
+    if (this.#overflowed) return `there are more than ${this.limit} seats and bans`;
+    return this.isBehind ? 'more has changed at once than can be noted' : null;
   }
 
-  /** Whether there were more pairs than fit: then it cannot be told who has none. */
-  get overflowed(): boolean {
-    return this.#overflowed;
+  /** Whether changes went unnoted: until the next load nobody knows whose. */
+  get isBehind(): boolean {
+    return this.#missed !== this.#missedAndLoaded;
   }
 
   get unreadCount(): number {
     return this.#unread.size;
   }
 
-  get(streamId: string, userId: string): Row {
+  get(streamId: string, userId: string): Pick<Standing, 'ban' | 'seat'> {
     return this.#rows.get(keyOf(streamId, userId)) ?? nothing;
   }
 
@@ -68,56 +70,47 @@ export class SeatTableRows {
     return this.#unread.has(keyOf(streamId, userId));
   }
 
-  /** Notes that a pair has changed. @returns false when so many are unread that all have to be loaded instead */
-  tell(pair: Pair): boolean {
+  /** Notes that a pair has changed. */
+  tell(pair: Pair): void {
     const key = keyOf(pair.streamId, pair.userId);
     const known = this.#unread.get(key);
     if (known !== undefined) known.told += 1;
-    else if (this.#unread.size >= unreadLimit) return false;
+    else if (this.#unread.size >= unreadLimit) this.#missed += 1;
     else this.#unread.set(key, { pair, told: 1, waiting: new Set() });
-    return true;
   }
 
-  /** Up to `limit` unread pairs, and what is to be called with the rows that were read for them. */
-  take(limit: number): {
-    readonly pairs: readonly Pair[];
-    readonly put: (rows: readonly StandingRow[]) => void;
-  } {
-    const taken = [...this.#unread.entries()].slice(0, limit).map(([key, unread]) => ({
-      key,
-      unread,
-      told: unread.told,
-    }));
+  /** Begins to read up to `limit` of the unread pairs. */
+  take(limit: number): Reading {
+    const taken = [...this.#unread].slice(0, limit);
     return {
-      pairs: taken.map(({ unread }) => unread.pair),
-      put: (rows) => {
-        const read = new Map(rows.map((row) => [keyOf(row.stream_id, row.user_id), rowOf(row)]));
-        for (const { key, unread, told } of taken) {
-          this.#set(key, read.get(key));
-          if (unread.told === told) this.#settle(key);
-        }
-      },
+      pairs: taken.map(([, { pair }]) => pair),
+      told: new Map(taken.map(([key, { told }]) => [key, told])),
     };
   }
 
+  /** Takes over what was found for the pairs of a reading; a pair without a row has nothing. */
+  put({ told }: Reading, found: readonly SeatTableRow[]): void {
+    const rows = new Map(found.map((row) => [keyOf(row.streamId, row.userId), row]));
+    for (const key of told.keys()) this.#set(key, rows.get(key));
+    this.#settle(told);
+  }
+
   /**
-   * Replaces everything by what a load gave. `began` says what had been told before it: only that is settled by it.
-   * More rows than fit are an overflow.
+   * Loads everything. What is told while that goes on stays unread: whether it was seen cannot be known.
+   * @param load gives at most `limit + 1` rows: one too many is an overflow
    */
-  replace(rows: readonly StandingRow[], began: ReadonlyMap<string, number>): void {
-    this.#overflowed = rows.length > this.#pairsLimit;
-    this.#rows = new Map(
-      rows.slice(0, this.#pairsLimit).map((row) => [keyOf(row.stream_id, row.user_id), rowOf(row)]),
-    );
-    for (const [key, told] of began) if (this.#unread.get(key)?.told === told) this.#settle(key);
+  async replaceBy(load: (limit: number) => Promise<readonly SeatTableRow[]>): Promise<void> {
+    const { told } = this.take(unreadLimit);
+    const missed = this.#missed;
+    const found = await load(this.limit + 1);
+    this.#overflowed = found.length > this.limit;
+    const kept = found.slice(0, this.limit);
+    this.#rows = new Map(kept.map((row) => [keyOf(row.streamId, row.userId), standingOf(row)]));
+    this.#missedAndLoaded = missed;
+    this.#settle(told);
   }
 
-  /** What is unread now, for {@link replace}. */
-  toldSoFar(): Map<string, number> {
-    return new Map([...this.#unread].map(([key, { told }]) => [key, told]));
-  }
-
-  /** Resolves true when the pair is read, false after `ms`. */
+  /** Resolves true when the pair is read (at once when it is), false after `ms`. */
   settled(streamId: string, userId: string, ms: number): Promise<boolean> {
     const unread = this.#unread.get(keyOf(streamId, userId));
     if (unread === undefined) return Promise.resolve(true);
@@ -134,15 +127,18 @@ export class SeatTableRows {
     });
   }
 
-  #settle(key: string): void {
-    const unread = this.#unread.get(key);
-    this.#unread.delete(key);
-    for (const done of unread?.waiting ?? []) done();
+  #settle(told: ReadonlyMap<string, number>): void {
+    for (const [key, count] of told) {
+      const unread = this.#unread.get(key);
+      if (unread?.told !== count) continue;
+      this.#unread.delete(key);
+      for (const done of unread.waiting) done();
+    }
   }
 
-  #set(key: string, row: Row | undefined): void {
+  #set(key: string, row: SeatTableRow | undefined): void {
     if (row === undefined) this.#rows.delete(key);
-    else if (this.#rows.has(key) || this.#rows.size < this.#pairsLimit) this.#rows.set(key, row);
+    else if (this.#rows.has(key) || this.#rows.size < this.limit) this.#rows.set(key, standingOf(row));
     else this.#overflowed = true;
   }
 }
@@ -151,9 +147,6 @@ function keyOf(streamId: string, userId: string): string {
   return `${streamId}:${userId}`;
 }
 
-function rowOf(row: StandingRow): Row {
-  return {
-    ban: row.banned ? { untilMs: row.ban_until_ms } : null,
-    seat: row.seated ? { canPublish: row.can_publish === true, expiresAtMs: row.seat_expires_ms } : null,
-  };
+function standingOf({ ban, seat }: SeatTableRow): Pick<Standing, 'ban' | 'seat'> {
+  return { ban, seat };
 }

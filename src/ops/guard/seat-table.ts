@@ -60,8 +60,8 @@ export interface SeatTableOptions {
   readonly staleAfterMs?: number;
   /** How often everything is loaded anew: rows of purged runs go without a word. */
   readonly reloadMs?: number;
-  /** More pairs than this and the table refuses to be ready: some 60 MB at 200,000. */
-  readonly pairsLimit?: number;
+  /** More rows than this and the table refuses to be ready: some 60 MB at 200,000. */
+  readonly rowsLimit?: number;
 }
 
 /**
@@ -71,7 +71,7 @@ export interface SeatTableOptions {
  */
 export function createSeatTable(options: SeatTableOptions): SeatTable {
   const { clock, log } = options;
-  const rows = new SeatTableRows(options.pairsLimit ?? 200_000);
+  const rows = new SeatTableRows(options.rowsLimit ?? 200_000);
   const listeners = new Set<(change: SeatChange) => void>();
   const feed = new SeatTableFeed({
     databaseUrl: options.databaseUrl,
