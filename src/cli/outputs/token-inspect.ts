@@ -11,7 +11,11 @@ export const dataSchema = z.object({
   notBefore: z.string().nullable(),
   lifetimeSeconds: z.number().nullable(),
   expired: z.boolean(),
+  acceptedUntil: z.string().nullable(),
   grants: z.record(z.string(), z.unknown()),
+  claims: z.record(z.string(), z.unknown()),
+  permissions: z.array(z.object({ grant: z.string(), allowed: z.boolean(), stated: z.boolean() })),
+  abilities: z.array(z.string()),
   findings: z.array(
     z.object({ level: z.enum(['danger', 'warning', 'note']), rule: z.string(), text: z.string() }),
   ),

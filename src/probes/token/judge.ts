@@ -1,30 +1,27 @@
-import { decodeJwt } from 'jose';
-import type { Target } from '../../config/target.ts';
 import { TrollfixError } from '../../kernel/errors.ts';
+import type { Secret } from '../../kernel/redact.ts';
 import type { TokenAnswer } from '../../target/livekit/token-endpoint.ts';
-import { inspectToken } from '../../target/livekit/token-inspection.ts';
-import type { Allowance, TokenCase } from './hostile-cases.ts';
+import { inspectToken, type TokenInspection } from '../../target/livekit/token-inspection.ts';
+import type { Allowance, TokenCase } from './hostile-case.ts';
+import type { Scene } from './scene.ts';
 
-/** What became of one case. `untested`: nobody answered, so nothing is known. */
-export type CaseResult =
-  | { readonly verdict: 'held'; readonly answer: string }
-  | { readonly verdict: 'failed'; readonly answer: string; readonly why: readonly string[] }
-  | { readonly verdict: 'untested'; readonly answer: string };
+/** What a token says, for the report: its claims, never itself. */
+export type TokenEvidence = Pick<TokenInspection, 'identity' | 'room' | 'lifetimeSeconds' | 'grants'> & {
+  /** Claims beside identity, room, times and grants, by name. */
+  readonly otherClaims: readonly string[];
+};
 
-/** The policy gives 60 s; anything longer only helps whoever finds a token. */
-const lifetimeLimitS = 60;
+/** What became of one case. `inconclusive`: nothing is known, and `why` says what kept it from being known. */
+export interface CaseResult {
+  readonly verdict: 'held' | 'breached' | 'inconclusive';
+  /** Status and words of the answer; null when nothing was asked. */
+  readonly answer: string | null;
+  readonly why: readonly string[];
+  readonly claims: TokenEvidence | null;
+}
 
 const allowedClaims = new Set([
-  'iss',
-  'sub',
-  'name',
-  'iat',
-  'nbf',
-  'exp',
-  'jti',
-  'video',
-  'attributes',
-  'metadata',
+  ...['iss', 'sub', 'name', 'iat', 'nbf', 'exp', 'jti', 'video', 'attributes', 'metadata'],
 ]);
 const allowedGrants = new Set([
   ...['roomJoin', 'room', 'canPublish', 'canSubscribe', 'canPublishData', 'canUpdateOwnMetadata'],
@@ -34,89 +31,146 @@ const allowedGrants = new Set([
 /** Claims that identify a participant to others; they must not depend on what was asked. */
 const describingClaims = ['name', 'attributes', 'metadata'] as const;
 
-/**
- * Judges an answer of the endpoint against what the case allows.
- * @param honest claims of the token the same user got when asking honestly, by user id
- */
-export async function judgeAnswer(
-  testCase: TokenCase,
-  answer: TokenAnswer,
-  target: Pick<Target, 'livekit'>,
-  honest: Map<string, Record<string, unknown>>,
-  nowMs: number,
-): Promise<CaseResult> {
-  const { expect } = testCase;
-  if (answer.token === null) return judgeRefusal(expect.kind, answer);
-  const said = `${answer.status} with a token`;
-  if (expect.kind === 'refused') return { verdict: 'failed', answer: said, why: ['a token was given'] };
-  const why = await excessesOf(answer.token, expect.allow, target, honest, nowMs);
-  return why.length === 0 ? { verdict: 'held', answer: said } : { verdict: 'failed', answer: said, why };
-}
+/** Judges the answers of one endpoint; what honest requests get is remembered and is the measure for the others. */
+export class Judge {
+  readonly #scene: Scene;
+  readonly #livekit: { readonly apiKey: string; readonly apiSecret: Secret } | undefined;
+  readonly #nowMs: () => number;
+  /** Claims of the token that the same user got for the same room when asking honestly. */
+  readonly #honest = new Map<string, TokenInspection>();
 
-function judgeRefusal(expected: TokenCase['expect']['kind'], answer: TokenAnswer): CaseResult {
-  const said = `${answer.status} ${answer.problem ?? ''}`.trim();
-  if (answer.status === 0) return { verdict: 'untested', answer: said };
-  if (expected === 'token')
-    return { verdict: 'failed', answer: said, why: ['an honest request got no token'] };
-  // a 5xx gave no token either, but by accident: the request got somewhere it should not have
-  const refused = answer.status >= 400 && answer.status < 500;
-  return refused
-    ? { verdict: 'held', answer: said }
-    : { verdict: 'failed', answer: said, why: [`answered ${answer.status} instead of refusing`] };
-}
-
-/** Everything a token grants, or leaves open, beyond what is allowed. */
-async function excessesOf(
-  token: string,
-  allow: Allowance,
-  { livekit }: Pick<Target, 'livekit'>,
-  honest: Map<string, Record<string, unknown>>,
-  nowMs: number,
-): Promise<string[]> {
-  const keys = livekit === undefined ? {} : { apiKey: livekit.apiKey, apiSecret: livekit.apiSecret };
-  let inspection: Awaited<ReturnType<typeof inspectToken>>;
-  try {
-    inspection = await inspectToken(token, { nowMs, ...keys });
-  } catch (error) {
-    if (error instanceof TrollfixError) return [error.message];
-    throw error;
+  /** @param livekit with it signatures are checked too */
+  constructor(
+    scene: Scene,
+    livekit: { readonly apiKey: string; readonly apiSecret: Secret } | undefined,
+    nowMs: () => number,
+  ) {
+    this.#scene = scene;
+    this.#livekit = livekit;
+    this.#nowMs = nowMs;
   }
-  const claims: Record<string, unknown> = decodeJwt(token);
-  const { identity, room, lifetimeSeconds, grants } = inspection;
-  const why = inspection.findings.filter(({ level }) => level !== 'note').map(({ text }) => text);
-  if (identity !== allow.user.id) why.push(`the identity is ${identity}, not the caller`);
-  if (room !== allow.room) why.push(`the room is ${room}, not the stream's`);
-  if (lifetimeSeconds !== null && lifetimeSeconds > lifetimeLimitS) why.push(`it lives ${lifetimeSeconds} s`);
-  if (grants.roomJoin !== true) why.push('it does not let its holder join');
-  if (grants.canPublish !== allow.canPublish) why.push(`canPublish is ${String(grants.canPublish)}`);
-  if (grants.canPublishData === true && !allow.canPublish) why.push('canPublishData is true');
-  if (grants.canUpdateOwnMetadata !== false) why.push('canUpdateOwnMetadata is not false');
-  why.push(
-    ...Object.keys(claims)
-      .filter((claim) => !allowedClaims.has(claim))
-      .map((claim) => `claim ${claim}`),
-  );
-  why.push(
-    ...Object.keys(grants)
-      .filter((grant) => !allowedGrants.has(grant))
-      .map((grant) => `grant ${grant}`),
-  );
-  why.push(...changedDescription(claims, allow, honest));
-  return [...new Set(why)];
+
+  async judge({ expect }: TokenCase, answer: TokenAnswer): Promise<CaseResult> {
+    if (answer.token === null) return this.#withoutToken(expect, answer);
+    const said = `${answer.status} with a token`;
+    let inspection: TokenInspection;
+    try {
+      inspection = await inspectToken(answer.token, { nowMs: this.#nowMs(), ...this.#livekit });
+    } catch (error) {
+      if (!(error instanceof TrollfixError)) throw error;
+      return {
+        verdict: 'inconclusive',
+        answer: said,
+        why: [`what came back: ${error.message}`],
+        claims: null,
+      };
+    }
+    const claims = evidenceOf(inspection);
+    if (expect.kind === 'refused') {
+      return { verdict: 'breached', answer: said, why: ['a token was given'], claims };
+    }
+    const why = this.#excesses(inspection, expect.allow);
+    if (expect.kind === 'token') this.#remember(inspection, expect.allow);
+    return { verdict: why.length === 0 ? 'held' : 'breached', answer: said, why, claims };
+  }
+
+  #withoutToken(expect: TokenCase['expect'], answer: TokenAnswer): CaseResult {
+    const { status } = answer;
+    const said = `${status} ${answer.problem ?? ''}`.trim();
+    const result = (verdict: CaseResult['verdict'], ...why: string[]): CaseResult => ({
+      ...{ verdict, answer: said, why, claims: null },
+    });
+    if (status === 0) return result('inconclusive', 'nobody answered');
+    if (status === 429) return result('inconclusive', 'the endpoint limits how often it is asked');
+    const { strict } = this.#scene;
+    if (expect.kind === 'token') {
+      return strict
+        ? result('breached', 'an honest request got no token')
+        : result(
+            'inconclusive',
+            'an honest request got no token: is the session fresh, and the stream live?',
+          );
+    }
+    // no token either, but by accident: the request got somewhere it should not have
+    const refused = status >= 300 && status < 500;
+    if (!refused) {
+      const why = `answered ${status} instead of refusing`;
+      return strict ? result('breached', why) : result('inconclusive', why);
+    }
+    if (!strict && this.#honest.size === 0) {
+      return result('inconclusive', 'it refuses honest requests too, so a refusal shows nothing');
+    }
+    return result('held');
+  }
+
+  /** Everything a token grants, or leaves open, beyond what is allowed. */
+  #excesses(inspection: TokenInspection, allow: Allowance): string[] {
+    const { identity, room, lifetimeSeconds, grants, claims } = inspection;
+    const expected = this.#expected(allow);
+    const { maxTtlS, strict } = this.#scene;
+    // what is only questionable is somebody else's to decide
+    const counts = (level: string) => level === 'danger' || (strict && level === 'warning');
+    // how long it may live is this scene's to say
+    const found = inspection.findings.filter(({ level, rule }) => counts(level) && rule !== 'lifetime');
+    const why = found.map(({ text }) => text);
+    const named = new Set(found.map(({ rule }) => rule));
+    if (expected.identity !== null && identity !== expected.identity) {
+      why.push(`the identity is ${identity}, not that of the caller`);
+    }
+    if (expected.room !== null && room !== expected.room) why.push(`the room is ${room}, not the stream's`);
+    if (lifetimeSeconds === null || lifetimeSeconds > maxTtlS) {
+      why.push(`it lives ${lifetimeSeconds ?? 'unknown'} s, longer than ${maxTtlS} s`);
+    }
+    if (grants.roomJoin !== true) why.push('it does not let its holder join');
+    if (grants.canPublish === true && !allow.canPublish) why.push('canPublish is true');
+    if (grants.canPublish === false && allow.canPublish && this.#scene.strict)
+      why.push('canPublish is false');
+    if (grants.canPublishData === true && !allow.canPublish) why.push('canPublishData is true');
+    for (const claim of Object.keys(claims))
+      if (!allowedClaims.has(claim) && !named.has(`claim:${claim}`)) why.push(`claim ${claim}`);
+    for (const grant of Object.keys(grants))
+      if (!allowedGrants.has(grant) && !named.has(`grant:${grant}`)) why.push(`grant ${grant}`);
+    if (expected.honest !== null) why.push(...changedDescription(inspection, expected.honest));
+    return [...new Set(why)];
+  }
+
+  /** By our own rules, or as honest requests showed them; null where nothing is known to compare with. */
+  #expected(allow: Allowance) {
+    const { strict } = this.#scene;
+    const honest = this.#honest.get(keyOf(allow)) ?? null;
+    if (strict) return { identity: allow.user.id, room: allow.stream, honest };
+    const sameStream = [...this.#honest].find(([key]) => key.endsWith(` ${allow.stream}`))?.[1];
+    return {
+      identity: honest?.identity ?? null,
+      room: honest?.room ?? sameStream?.room ?? null,
+      honest,
+    };
+  }
+
+  #remember(inspection: TokenInspection, allow: Allowance): void {
+    const key = keyOf(allow);
+    if (!this.#honest.has(key)) this.#honest.set(key, inspection);
+  }
 }
 
-function changedDescription(
-  claims: Record<string, unknown>,
-  allow: Allowance,
-  honest: Map<string, Record<string, unknown>>,
-): string[] {
-  const key = `${allow.user.id} ${allow.room}`;
-  const before = honest.get(key);
-  if (before === undefined) {
-    honest.set(key, claims);
-    return [];
-  }
+/** A case that could not be asked. */
+export function notAsked(missing: string): CaseResult {
+  return { verdict: 'inconclusive', answer: null, why: [missing], claims: null };
+}
+
+function keyOf({ user, stream }: Allowance): string {
+  return `${user.jwt ?? 'nobody'} ${stream}`;
+}
+
+function changedDescription({ claims }: TokenInspection, honest: TokenInspection): string[] {
   return describingClaims
-    .filter((claim) => JSON.stringify(claims[claim]) !== JSON.stringify(before[claim]))
+    .filter((claim) => JSON.stringify(claims[claim]) !== JSON.stringify(honest.claims[claim]))
     .map((claim) => `${claim} is not what an honest request gets`);
+}
+
+const plainClaims = new Set(['iss', 'sub', 'iat', 'nbf', 'exp', 'jti', 'video']);
+
+function evidenceOf({ identity, room, lifetimeSeconds, grants, claims }: TokenInspection): TokenEvidence {
+  const otherClaims = Object.keys(claims).filter((claim) => !plainClaims.has(claim));
+  return { identity, room, lifetimeSeconds, grants, otherClaims };
 }

@@ -1,4 +1,5 @@
 import { messageOf } from '../../kernel/errors.ts';
+import { isObject } from '../../kernel/json-object.ts';
 import { redact } from '../../kernel/redact.ts';
 
 /** A request to a token endpoint as it goes over the wire; hostile ones need every part in their hands. */
@@ -11,7 +12,9 @@ export interface TokenRequest {
   readonly body: string;
   /** Appended to the endpoint's URL: `?room=…`. */
   readonly query?: string;
-  readonly method?: 'POST' | 'GET';
+  readonly method?: string;
+  /** Beside and above those that follow from the rest. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface TokenAnswer {
@@ -29,31 +32,50 @@ export interface TokenAnswer {
 const deadlineMs = 10_000;
 
 /** Names under which token endpoints answer; the first is ours, the others are in LiveKit's examples. */
-const tokenKeys = ['token', 'accessToken', 'access_token', 'participantToken', 'jwt'] as const;
+const tokenKeys = ['token', 'accessToken', 'access_token', 'participantToken', 'participant_token', 'jwt'];
 
-/** Asks a token endpoint. Never throws for what it answers, nor when it does not. */
-export async function requestToken(endpoint: string, request: TokenRequest): Promise<TokenAnswer> {
+/** A whole answer that is nothing but a JWT. */
+const bareJwt = /^eyJ[\w-]+\.[\w-]+\.[\w-]*$/;
+
+/**
+ * Asks a token endpoint. Never throws for what it answers, nor when it does not. Redirects are answers too: following
+ * one would carry the question to whoever it names.
+ * @param tokenField where the token stands in the JSON answer (`data.token`); null looks at the usual places
+ */
+export async function requestToken(
+  endpoint: string,
+  request: TokenRequest,
+  tokenField: string | null = null,
+): Promise<TokenAnswer> {
   const { method = 'POST', apiKey, bearer } = request;
   try {
-    const response = await fetch(`${endpoint}${request.query ?? ''}`, {
+    const response = await fetch(withQuery(endpoint, request.query), {
       method,
+      redirect: 'manual',
       headers: {
         'content-type': 'application/json',
         ...(apiKey === null ? {} : { apikey: apiKey }),
         ...(bearer === null ? {} : { authorization: `Bearer ${bearer}` }),
+        ...request.headers,
       },
-      ...(method === 'GET' ? {} : { body: request.body }),
+      ...(method === 'GET' || method === 'HEAD' ? {} : { body: request.body }),
       signal: AbortSignal.timeout(deadlineMs),
     });
-    return answerOf(response.status, await response.text());
+    return answerOf(response.status, await response.text(), tokenField);
   } catch (error) {
-    return { status: 0, token: null, fields: {}, problem: redact(messageOf(error)) };
+    const cause = error instanceof Error ? error.cause : undefined;
+    const why = cause === undefined ? '' : ` (${messageOf(cause)})`;
+    return { status: 0, token: null, fields: {}, problem: redact(`${messageOf(error)}${why}`) };
   }
 }
 
-function answerOf(status: number, text: string): TokenAnswer {
+function withQuery(endpoint: string, query = ''): string {
+  return endpoint.includes('?') ? endpoint + query.replace(/^\?/, '&') : endpoint + query;
+}
+
+function answerOf(status: number, text: string, tokenField: string | null): TokenAnswer {
   const fields = jsonObject(text);
-  const token = tokenKeys.map((key) => fields[key]).find((value) => typeof value === 'string') ?? null;
+  const token = tokenIn(fields, text, tokenField);
   const rest = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== token));
   return {
     status,
@@ -63,10 +85,26 @@ function answerOf(status: number, text: string): TokenAnswer {
   };
 }
 
+function tokenIn(fields: Record<string, unknown>, text: string, tokenField: string | null): string | null {
+  if (tokenField !== null) return textAt(fields, tokenField.split('.'));
+  const inner = isObject(fields.data) ? fields.data : {};
+  for (const place of [fields, inner]) {
+    const found = tokenKeys.map((key) => place[key]).find((value) => typeof value === 'string');
+    if (typeof found === 'string') return found;
+  }
+  return bareJwt.test(text.trim()) ? text.trim() : null;
+}
+
+function textAt(fields: Record<string, unknown>, path: readonly string[]): string | null {
+  let value: unknown = fields;
+  for (const key of path) value = isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
+  return typeof value === 'string' ? value : null;
+}
+
 function jsonObject(text: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? Object.fromEntries(Object.entries(value)) : {};
+    return isObject(value) ? value : {};
   } catch {
     return {};
   }

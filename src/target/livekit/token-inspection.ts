@@ -1,6 +1,12 @@
 import { decodeJwt, decodeProtectedHeader, errors, jwtVerify } from 'jose';
 import { TrollfixError } from '../../kernel/errors.ts';
 import type { Secret } from '../../kernel/redact.ts';
+import {
+  abilitiesOf,
+  type EffectivePermission,
+  effectivePermissions,
+  leewaySeconds,
+} from './token-abilities.ts';
 
 type FindingLevel = 'danger' | 'warning' | 'note';
 
@@ -25,13 +31,18 @@ export interface TokenInspection {
   /** From nbf (or iat) to exp. */
   readonly lifetimeSeconds: number | null;
   readonly expired: boolean;
+  /** ISO 8601: exp with the leeway of LiveKit; null when the token never expires. */
+  readonly acceptedUntil: string | null;
   readonly grants: Readonly<Record<string, unknown>>;
+  /** All claims as they stand in the token. */
+  readonly claims: Readonly<Record<string, unknown>>;
+  /** What the grants come to, with LiveKit's defaults where the token says nothing. */
+  readonly permissions: readonly EffectivePermission[];
+  /** What its holder can do, in sentences. */
+  readonly abilities: readonly string[];
   readonly findings: readonly TokenFinding[];
   readonly verdict: 'safe' | 'questionable' | 'dangerous';
 }
-
-/** LiveKit takes exp and nbf this much too late or too early (measured: 59 s yes, 64 s no). */
-const leewaySeconds = 60;
 
 /** Longer than this and a leaked, unused token is worth stealing: the policy gives 60 s. */
 const longLifeSeconds = 600;
@@ -95,18 +106,23 @@ export async function inspectToken(
     ...grantFindings(video),
     ...claimFindings(claims),
   ];
+  const room = textOf(video.room);
   return {
     algorithm: header.alg,
     signature,
     issuer: textOf(claims.iss),
     identity: textOf(claims.sub),
     name: textOf(claims.name),
-    room: textOf(video.room),
+    room,
     expiresAt: isoOf(times.exp),
     notBefore: isoOf(times.nbf),
     lifetimeSeconds: times.lifetimeSeconds,
     expired: times.exp !== null && times.nowS >= times.exp,
+    acceptedUntil: times.exp === null ? null : isoOf(times.exp + leewaySeconds),
     grants: video,
+    claims,
+    permissions: effectivePermissions(video),
+    abilities: abilitiesOf(video, room),
     findings,
     verdict: verdictOf(findings),
   };

@@ -47,12 +47,13 @@ describe('the embedded gateway', () => {
   it.each([true, false])('gives out clean tokens only (database at hand: %s)', async (withDatabase) => {
     const probe = context(`tokens-${withDatabase}`, withDatabase);
     const { measurements } = await runTokenProbe(probe, plan);
-    const failed = probe.rows.filter(({ verdict }) => verdict !== 'held');
+    // what needs the database is not asked without it
+    const failed = probe.rows.filter(({ verdict, answer }) => verdict !== 'held' && answer !== null);
     expect(failed).toEqual([]);
     expect(measurements[0]).toMatchObject({
       id: 'token.hygiene',
       status: 'measured',
-      counts: { failed: 0, untested: 0, violations: 0 },
+      counts: { breached: 0, inconclusive: 0, violations: 0 },
     });
     expect(measurements[0]?.details.groups).toMatchObject({ 'service-role': { cases: 3, held: 3 } });
   });

@@ -1,29 +1,15 @@
+import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { jwtVerify } from 'jose';
 import type pg from 'pg';
-import {
-  callerUserId,
-  decideToken,
-  liveKitClaims,
-  requestedStreamId,
-  type TokenContext,
-} from '../../../src/app/token-policy.ts';
+import type { CallerClaims, TokenContext } from '../../../src/app/token-policy.ts';
+import { answerTokenRequest, type TokenHost } from '../../../src/app/token-request.ts';
 import type { Target } from '../../../src/config/target.ts';
 import { signLiveKitToken } from '../../../src/target/livekit/mint.ts';
 
-/** What is wrong with a token endpoint that a probe must find out. */
-export type EndpointFault =
-  /** Takes the grants of the request body over, as many tutorials do. */
-  | 'obeys-grants'
-  | 'obeys-identity'
-  | 'obeys-ttl'
-  /** Does not look at bans. */
-  | 'forgets-bans'
-  /** Reads the caller's claims without checking the signature. */
-  | 'believes-any-jwt'
-  /** Leaves flags out, which LiveKit takes as permission. */
-  | 'implicit-flags';
+/** What may be wrong with it: it does not look at bans. Every other leak is in probes/token/leaky-endpoint.ts. */
+export type EndpointFault = 'forgets-bans';
 
 export interface TokenApp extends AsyncDisposable {
   readonly url: string;
@@ -46,6 +32,22 @@ export async function startTokenApp(options: {
       answersLeft = requests ?? Number.POSITIVE_INFINITY;
     },
   };
+  const { database, livekit, jwtSecret } = options;
+  const host: TokenHost = {
+    verify: (jwt) => claimsOf(jwt, jwtSecret),
+    context: async (streamId, userId) => {
+      const { rows } = await database.query<{ context: TokenContext }>(
+        'select public.livekit_token_context($1::uuid, $2::uuid) as context',
+        [streamId, userId],
+      );
+      const context = rows[0]?.context ?? { stream: null, profile: null, seat: null, ban: null };
+      return app.fault === 'forgets-bans' ? { ...context, ban: null } : context;
+    },
+    livekit,
+    sign: (claims) => signLiveKitToken({ ...claims }, livekit.apiSecret),
+    nowMs: () => Date.now(),
+    newId: () => randomUUID(),
+  };
   const server = createServer((request, response) => {
     if (answersLeft-- <= 0) {
       request.socket.destroy();
@@ -54,8 +56,9 @@ export async function startTokenApp(options: {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
-      const bearer = (request.headers.authorization ?? '').replace(/^Bearer /, '');
-      answer(options, app.fault, bearer, Buffer.concat(chunks).toString())
+      const { method = '', headers } = request;
+      const body = Buffer.concat(chunks).toString();
+      answerTokenRequest({ method, authorization: headers.authorization, body }, host)
         .catch((error: unknown) => ({ status: 500, body: { message: String(error) } }))
         .then(({ status, body }) => {
           response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
@@ -73,72 +76,11 @@ export async function startTokenApp(options: {
   });
 }
 
-async function answer(
-  { database, livekit, jwtSecret }: Parameters<typeof startTokenApp>[0],
-  fault: EndpointFault | null,
-  bearer: string,
-  text: string,
-): Promise<{ status: number; body: Record<string, unknown> }> {
-  const claims = await claimsOf(bearer, jwtSecret, fault);
-  if (claims === null) return { status: 401, body: { message: 'invalid JWT' } };
-  const body = parse(text);
-  const [streamId, userId] = [requestedStreamId(body), callerUserId(claims)];
-  const { rows } = await database.query<{ context: TokenContext }>(
-    'select public.livekit_token_context($1::uuid, $2::uuid) as context',
-    [streamId, userId],
-  );
-  const context = rows[0]?.context ?? { stream: null, profile: null, seat: null, ban: null };
-  const seen = fault === 'forgets-bans' ? { ...context, ban: null } : context;
-  const decision = decideToken({ claims, request: body, context: seen, nowMs: Date.now() });
-  if (!decision.allow) return { status: decision.status, body: { message: decision.message } };
-  const honest = liveKitClaims(decision, livekit.apiKey, Date.now() / 1000);
-  const token = await signLiveKitToken(
-    bend({ ...honest, video: { ...honest.video } }, body, fault),
-    livekit.apiSecret,
-  );
-  return { status: 200, body: { token, url: livekit.url, identity: honest.sub, room: honest.video.room } };
-}
-
-function bend(
-  claims: Record<string, unknown> & { video: Record<string, unknown>; iat: number },
-  body: Record<string, unknown>,
-  fault: EndpointFault | null,
-): Record<string, unknown> {
-  switch (fault) {
-    case 'obeys-grants':
-      return {
-        ...claims,
-        video: { ...claims.video, ...(body.grants as Record<string, unknown> | undefined) },
-      };
-    case 'obeys-identity':
-      return { ...claims, sub: body.identity ?? claims.sub };
-    case 'obeys-ttl':
-      return { ...claims, exp: claims.iat + (typeof body.ttl === 'number' ? body.ttl : 60) };
-    case 'implicit-flags': {
-      const { room, roomJoin } = claims.video;
-      return { ...claims, video: { room, roomJoin } };
-    }
-    default:
-      return claims;
-  }
-}
-
-async function claimsOf(bearer: string, secret: string, fault: EndpointFault | null) {
+async function claimsOf(bearer: string, secret: string): Promise<CallerClaims | null> {
   try {
-    if (fault === 'believes-any-jwt')
-      return parse(Buffer.from(bearer.split('.')[1] ?? '', 'base64url').toString());
     const key = new TextEncoder().encode(secret);
     return (await jwtVerify(bearer, key, { algorithms: ['HS256'] })).payload;
   } catch {
     return null;
-  }
-}
-
-function parse(text: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? Object.fromEntries(Object.entries(value)) : {};
-  } catch {
-    return {};
   }
 }

@@ -20,7 +20,9 @@ async function probe(fault: EndpointFault | null) {
   try {
     const { measurements } = await runTokenProbe(context, plan);
     const endpointRows = context.rows.filter(({ group }) => group !== 'service-role');
-    const failed = endpointRows.filter(({ verdict }) => verdict === 'failed').map(({ name }) => String(name));
+    const failed = endpointRows
+      .filter(({ verdict }) => verdict === 'breached')
+      .map(({ name }) => String(name));
     return {
       measurement: measurementSchema.parse(measurements[0]),
       endpointRows,
@@ -36,27 +38,16 @@ describe('the token probe', () => {
   it('every case holds against the policy', async () => {
     const { failed, endpointRows, rows } = await probe(null);
     expect(failed).toEqual([]);
-    expect(endpointRows.length).toBeGreaterThan(60);
+    expect(endpointRows.length).toBeGreaterThan(100);
     expect(JSON.stringify(rows)).not.toContain('eyJ');
   });
 
-  it.each<[EndpointFault, string]>([
-    ['obeys-grants', 'roomAdmin: true'],
-    ['obeys-grants', 'canPublish: true'],
-    ['obeys-identity', "another user's identity"],
-    ['obeys-identity', 'an alias of oneself'],
-    ['obeys-ttl', 'a year in seconds'],
-    ['forgets-bans', 'a banned user'],
-    ['believes-any-jwt', 'a JWT signed with another key'],
-    ['believes-any-jwt', 'an unsigned JWT (alg none)'],
-    ['believes-any-jwt', "another user's claims under one's own signature"],
-    ['implicit-flags', 'a viewer may watch'],
-  ])('an endpoint that %s is caught by "%s"', async (fault, name) => {
-    const { failed, measurement } = await probe(fault);
-    expect(failed).toContain(name);
-    expect(measurement.counts.violations).toBeGreaterThan(0);
+  it('a leak is counted, named and fails the threshold', async () => {
+    const { failed, measurement } = await probe('forgets-bans');
+    expect(failed).toEqual(['a banned user', 'a banned user asking to publish']);
+    expect(measurement.counts).toMatchObject({ breached: 2, violations: 2 });
     expect(measurement.thresholds).toMatchObject([{ metric: 'token_hygiene_failed', ok: false }]);
-    expect(measurement.details.failed).toContainEqual(expect.objectContaining({ name }));
+    expect(measurement.details.breached).toContainEqual(expect.objectContaining({ name: 'a banned user' }));
   });
 
   it('an endpoint that is not there is no pass', async () => {
@@ -66,13 +57,13 @@ describe('the token probe', () => {
     expect(measurements[0]?.reason).toContain('does not answer');
   });
 
-  it('one that dies on the way leaves cases untested, which is no pass', async () => {
+  it('one that dies on the way leaves cases open, which is no pass', async () => {
     const context = stage.probeContext();
     stage.tokenApp.dieAfter(10);
     const { measurements } = await runTokenProbe(context, plan);
     stage.tokenApp.dieAfter(null);
     expect(measurements[0]).toMatchObject({ status: 'inconclusive' });
-    expect(measurements[0]?.counts.untested).toBeGreaterThan(40);
+    expect(measurements[0]?.counts.inconclusive).toBeGreaterThan(40);
   });
 
   it('without an endpoint: not_run', async () => {
