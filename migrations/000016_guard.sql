@@ -45,13 +45,18 @@ as $$
 $$;
 
 -- Which of these LiveKit rooms somebody must be kept out of or silent in (`watched`), and which merely have seats:
--- [{room, watched}]. Rooms that are no live stream, or one without seats and bans, are left out.
+-- [{room, watched, banned}]. `banned` are the ids of the 50 who were banned last, for whom a guard may lie in wait. Rooms
+-- that are no live stream, or one without seats and bans, are left out.
 create function public.guard_rooms(p_rooms text[]) returns jsonb
 language sql stable security definer set search_path = ''
 as $$
-  select coalesce(jsonb_agg(jsonb_build_object('room', r.room, 'watched', r.kept_out) order by r.room), '[]')
+  select coalesce(jsonb_agg(jsonb_build_object('room', r.room, 'watched', r.kept_out,
+      'banned', array(select b.user_id from public.stream_bans b
+        where b.stream_id = r.id and b.lifted_at is null
+          and (b.expires_at is null or b.expires_at > clock_timestamp())
+        order by b.created_at desc limit 50)) order by r.room), '[]')
   from (
-    select st.id::text as room,
+    select st.id, st.id::text as room,
       exists (select from public.stream_seats s where s.stream_id = st.id) as has_seats,
       exists (select from public.stream_seats s where s.stream_id = st.id
         and (s.state <> 'active' or not s.can_publish or s.expires_at <= clock_timestamp()))

@@ -2,6 +2,7 @@ import type { CommandSpec } from './command.ts';
 import { completionSpec } from './commands/completion.spec.ts';
 import { doctorSpec } from './commands/doctor.spec.ts';
 import { giftSpecs } from './commands/gift.spec.ts';
+import { guardSpec } from './commands/guard.spec.ts';
 import { helpExitCodesSpec } from './commands/help.spec.ts';
 import { initSpec } from './commands/init.spec.ts';
 import { provisionSpec } from './commands/provision.spec.ts';
@@ -28,6 +29,7 @@ export const catalogue: readonly CommandSpec[] = [
   ...seatSpecs,
   ...giftSpecs,
   ...tokenSpecs,
+  guardSpec,
   settleSpec,
   schemaSpec,
   completionSpec,
@@ -40,7 +42,7 @@ export const groupSummaries: Readonly<Record<string, string>> = {
   chaos: 'the crash matrix: what breaks, and what must not',
   report: 'read reports, or build them again from run records',
   seat: 'seats and bans on a stream, for moderators',
-  gift: 'the gift ledger: backlog and settlement',
+  gift: 'the gift ledger: backlog, settlement, one gift, reversal, audit',
   token: 'LiveKit tokens: mint and inspect',
   help: 'help on a command, or `help exit-codes`',
 };

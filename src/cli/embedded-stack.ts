@@ -3,8 +3,10 @@ import path from 'node:path';
 import process from 'node:process';
 import { environmentName } from '../config/layers.ts';
 import { packageRoot } from '../kernel/package-root.ts';
+import type { CliCommand } from '../local/cli-child.ts';
+import { loopback } from '../local/free-port.ts';
 import type { QuotaProfile } from '../local/gateway/context.ts';
-import type { SettlerCommand } from '../local/settler-process.ts';
+import type { GuardPorts } from '../local/guard-process.ts';
 import { type Stack, startStack } from '../local/stack.ts';
 import type { StackEnv } from '../local/stack-state.ts';
 import { provisionUrl } from '../provision/provision-url.ts';
@@ -20,7 +22,7 @@ export interface EmbeddedStackOptions {
 }
 
 /**
- * Starts the embedded stack of the project, provisioned and with its settler, from what the command line knows:
+ * Starts the embedded stack of the project, provisioned and with its settler and guard, from what the command line knows:
  * the environment, the project's folder, where its output goes.
  * @throws TF-STK-*, TF-PROV-*
  */
@@ -40,6 +42,7 @@ export function startEmbeddedStack(context: CommandContext, options: EmbeddedSta
         }
       : null,
     settler: settlerCommand,
+    guard: guardCommand,
     provision: async (stackEnv) => {
       await provisionUrl(stackEnv.DATABASE_URL, { log, progress });
     },
@@ -54,11 +57,30 @@ function toolCacheDir(env: CommandContext['env']): string {
   return path.join(env.XDG_CACHE_HOME || path.join(env.HOME || os.homedir(), '.cache'), 'trollfix');
 }
 
-/** The settler as the CLI runs it, pointed at the stack by its environment alone: it has no project folder. */
-function settlerCommand(env: StackEnv): SettlerCommand {
+function settlerCommand(env: StackEnv): CliCommand {
+  return cliCommand(['settle', '--watch'], env);
+}
+
+function guardCommand(env: StackEnv, { gate, desk }: GuardPorts): CliCommand {
+  const here = (port: number) => `${loopback}:${port}`;
+  const args = ['guard', '--gate', here(gate), '--metrics', here(desk), '--webhook', here(desk)];
+  const command = cliCommand(args, env);
+  return {
+    ...command,
+    env: {
+      ...command.env,
+      TROLLFIX_LIVEKIT_URL: env.LIVEKIT_URL,
+      TROLLFIX_LIVEKIT_API_KEY: env.LIVEKIT_API_KEY,
+      TROLLFIX_LIVEKIT_API_SECRET: env.LIVEKIT_API_SECRET,
+    },
+  };
+}
+
+/** A command as the CLI runs it, pointed at the stack by its environment alone: it has no project folder. */
+function cliCommand(args: readonly string[], env: StackEnv): CliCommand {
   return {
     command: process.execPath,
-    args: [path.join(packageRoot, 'bin', 'trollfix.js'), 'settle', '--watch'],
+    args: [path.join(packageRoot, 'bin', 'trollfix.js'), ...args],
     env: {
       TROLLFIX_TARGET: environmentName,
       TROLLFIX_SUPABASE_URL: env.SUPABASE_URL,

@@ -262,6 +262,12 @@ export const errorCatalogue = {
     title: 'whether every way back is shut cannot be told',
     help: 'Read what the doors said; a door that does not answer is not a closed one.',
   },
+  // GRD: the guard
+  'TF-GRD-001': {
+    exit: ExitCode.unreachable,
+    title: 'an address of the guard is taken',
+    help: 'Another guard may run there already. Give this one free ports, or port 0 for any.',
+  },
   // TOK: tokens
   'TF-TOK-001': {
     exit: ExitCode.usage,

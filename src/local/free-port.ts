@@ -30,3 +30,26 @@ export async function freeUdpPort(): Promise<number> {
   await once(socket, 'close');
   return port;
 }
+
+/** A port that is kept from everybody else until it is given free. */
+export interface HeldPort {
+  readonly port: number;
+  /** Idempotent. */
+  release(): Promise<void>;
+}
+
+/** Takes a TCP port of 127.0.0.1 for a server that starts later, but has to be known by name now. */
+export async function holdTcpPort(): Promise<HeldPort> {
+  const server = createServer((socket) => socket.destroy());
+  server.listen(0, loopback);
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo; // as above
+  return {
+    port,
+    async release() {
+      if (!server.listening) return;
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}

@@ -14,6 +14,8 @@ export interface LiveKitOptions {
   readonly apiKey: string;
   /** At least 32 characters: livekit-server refuses less. */
   readonly apiSecret: string;
+  /** Where it reports what happens in rooms; undefined: nowhere. */
+  readonly webhookUrl?: string | undefined;
 }
 
 /** Start to HTTP 200 takes 60–370 ms (livekit.md §7). */
@@ -82,7 +84,11 @@ async function launch(
 }
 
 /** The configuration of livekit.md §7, verified there to listen on loopback only. Unknown keys are fatal to it. */
-export function liveKitConfig(options: Pick<LiveKitOptions, 'apiKey' | 'apiSecret'>, ports: Ports): string {
+export function liveKitConfig(
+  options: Pick<LiveKitOptions, 'apiKey' | 'apiSecret' | 'webhookUrl'>,
+  ports: Ports,
+): string {
+  const { webhookUrl } = options;
   return stringify({
     port: ports.port,
     bind_addresses: [loopback],
@@ -102,6 +108,7 @@ export function liveKitConfig(options: Pick<LiveKitOptions, 'apiKey' | 'apiSecre
     turn: { enabled: false },
     // a room that everybody has left goes soon: drills make many
     room: { auto_create: true, empty_timeout: 30, departure_timeout: 5 },
+    ...(webhookUrl === undefined ? {} : { webhook: { api_key: options.apiKey, urls: [webhookUrl] } }),
   });
 }
 

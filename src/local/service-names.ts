@@ -1,6 +1,6 @@
 import type { LadderStep } from './process-identity.ts';
 
-export const serviceNames = ['postgres', 'gateway', 'livekit', 'hls', 'settler'] as const;
+export const serviceNames = ['postgres', 'gateway', 'livekit', 'hls', 'settler', 'guard'] as const;
 
 export type ServiceName = (typeof serviceNames)[number];
 
@@ -32,6 +32,11 @@ export const stopLadders: Readonly<Record<ServiceName, readonly LadderStep[]>> =
   ],
   // may be in the middle of a settlement batch, which ends within its budget (8 s)
   settler: [
+    ['SIGTERM', 10_000],
+    ['SIGKILL', 2000],
+  ],
+  // waits for joins under way (2 s) and for calls to a LiveKit that may be frozen (2 s each)
+  guard: [
     ['SIGTERM', 10_000],
     ['SIGKILL', 2000],
   ],

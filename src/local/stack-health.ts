@@ -46,6 +46,9 @@ async function ask(service: ServiceState, { env }: StackState): Promise<string |
       return askHttp(service.url.replace(/^ws/, 'http'));
     case 'hls':
       return askHttp(service.url);
+    case 'guard':
+      // that LiveKit or the database is away makes it unhealthy, not dead
+      return askHttp(`${service.url}/livez`);
     case 'settler':
       // it listens on nothing: that it lives is all there is to see
       return undefined;

@@ -21,7 +21,7 @@ const supervisorLadder = [
 ] as const;
 
 /** Who uses what goes before what is used. */
-const stopOrder: readonly ServiceName[] = ['settler', 'gateway', 'hls', 'livekit', 'postgres'];
+const stopOrder: readonly ServiceName[] = ['guard', 'settler', 'gateway', 'hls', 'livekit', 'postgres'];
 
 /** Stacks that this process holds up itself, by state folder: they are stopped by a call, not by a signal to ourselves. */
 const ownStacks = new Map<string, { stop(): Promise<void> }>();

@@ -2,10 +2,12 @@ import path from 'node:path';
 import process from 'node:process';
 import { messageOf } from '../kernel/errors.ts';
 import type { Logger, Progress } from '../kernel/log.ts';
+import type { CliCommand } from './cli-child.ts';
 import type { QuotaProfile } from './gateway/context.ts';
 import { mintApiKeys } from './gateway/keys.ts';
 import { platformStatements } from './gateway/platform/platform.ts';
 import { gatewayService } from './gateway-process.ts';
+import { GuardPlace, type GuardPorts, guardService } from './guard-process.ts';
 import type { HlsFault, HlsFaultKind } from './hls/faults.ts';
 import type { HlsCommand } from './hls/main.ts';
 import type { RenditionName } from './hls/renditions.ts';
@@ -19,7 +21,7 @@ import { identityOf, type ProcessIdentity } from './process-identity.ts';
 import { Service, type ServiceDefinition } from './service.ts';
 import { type ServiceName, serviceNames } from './service-names.ts';
 import type { ProcessExit } from './service-process.ts';
-import { type SettlerCommand, settlerService } from './settler-process.ts';
+import { settlerService } from './settler-process.ts';
 import { claimStateDir, registerOwnStack } from './stack-reaper.ts';
 import { forgetSecrets, makeSecrets, persistentSecrets, type StackSecrets } from './stack-secrets.ts';
 import {
@@ -45,8 +47,10 @@ export interface StackOptions {
   readonly livekit: LiveKitSearch | null;
   readonly hls?: { readonly bitsPerS: Readonly<Record<RenditionName, number>> | null } | null;
   /** null: without a settler. */
-  readonly settler: SettlerCommand | ((env: StackEnv) => SettlerCommand) | null;
-  /** Called when database and gateway are up, before the settler starts: migrations. */
+  readonly settler: CliCommand | ((env: StackEnv) => CliCommand) | null;
+  /** null, or left out: without a guard. Where there is no LiveKit there is nothing to guard. */
+  readonly guard?: ((env: StackEnv, ports: GuardPorts) => CliCommand) | null;
+  /** Called when database and gateway are up, before settler and guard start: migrations. */
   readonly provision?: (env: StackEnv) => Promise<void>;
   readonly log: Logger;
   readonly progress: Progress;
@@ -76,7 +80,7 @@ export interface Stack extends AsyncDisposable {
 }
 
 /**
- * Starts the embedded stack: PostgreSQL, the gateway, LiveKit, the HLS origin and the settler, each a process of its
+ * Starts the embedded stack: PostgreSQL, the gateway, LiveKit, the HLS origin, the settler and the guard, each a process of its
  * own on 127.0.0.1 with ports chosen now. What an earlier one left behind in `stateDir` is cleaned up first.
  * A missing LiveKit is no error: its service says so and everything else works.
  * @throws TF-STK-002 when a service does not start, TF-STK-006 when another process holds the folder; nothing runs then
@@ -121,6 +125,7 @@ class EmbeddedStack implements Stack {
   readonly #signal: AbortSignal;
   #stopped: Promise<void> | undefined;
   #release: (() => void) | undefined;
+  #guardPlace: GuardPlace | undefined;
 
   constructor(options: StackOptions, supervisor: ProcessIdentity, dataDir: string) {
     this.#options = options;
@@ -184,16 +189,20 @@ class EmbeddedStack implements Stack {
     if (fresh && persistent) await forgetSecrets(stateDir);
     if (fresh || !persistent) await removePostgresData(this.#dataDir);
     const secrets = persistent ? await persistentSecrets(stateDir) : makeSecrets();
-    // side by side; the first failure ends the others too, and nothing of them is still starting when we go on
-    const parts = [this.#startPostgres(secrets), this.#startHls(), this.#startLiveKit(secrets)];
-    const results = await Promise.allSettled(parts.map((part) => part.catch((error) => this.#abort(error))));
-    for (const result of results) if (result.status === 'rejected') throw result.reason;
+    if (this.#options.guard && this.#options.livekit) this.#guardPlace = await GuardPlace.choose();
+    await this.#all([this.#startPostgres(secrets), this.#startHls(), this.#startLiveKit(secrets)]);
     await this.#startGateway(secrets);
     await this.#options.provision?.(this.#env);
     this.#signal.throwIfAborted();
-    await this.#startSettler();
+    await this.#all([this.#startSettler(), this.#startGuard()]);
     this.#phase = 'up';
     this.#write();
+  }
+
+  /** The first failure ends the others too, and nothing of them is still starting when it is thrown. */
+  async #all(parts: ReadonlyArray<Promise<void>>): Promise<void> {
+    const results = await Promise.allSettled(parts.map((part) => part.catch((error) => this.#abort(error))));
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
 
   #abort(error: unknown): never {
@@ -229,7 +238,11 @@ class EmbeddedStack implements Stack {
     const binary = await findLiveKit(search, progress, this.#signal);
     const { path: bin, version } = binary.found ? binary : { path: '', version: '' };
     const livekit = this.#add(
-      liveKitService({ bin, version, logFile: this.#logFile('livekit'), apiKey, apiSecret }),
+      liveKitService({
+        ...{ bin, version, apiKey, apiSecret },
+        logFile: this.#logFile('livekit'),
+        webhookUrl: this.#guardPlace?.webhookUrl,
+      }),
     );
     if (!binary.found) {
       livekit.declareMissing(binary.reason);
@@ -247,6 +260,7 @@ class EmbeddedStack implements Stack {
     this.#env = {
       ...this.#env,
       LIVEKIT_URL: livekit.url,
+      LIVEKIT_GATE_URL: this.#guardPlace?.gateUrl ?? '',
       LIVEKIT_API_KEY: apiKey,
       LIVEKIT_API_SECRET: apiSecret,
     };
@@ -255,6 +269,8 @@ class EmbeddedStack implements Stack {
   async #startGateway({ jwtSecret, authenticatorPassword }: StackSecrets): Promise<void> {
     const apiKeys = await mintApiKeys(jwtSecret);
     const { LIVEKIT_URL: url, LIVEKIT_API_KEY: apiKey, LIVEKIT_API_SECRET: apiSecret } = this.#env;
+    // clients are sent to the gate where there is one
+    const publicUrl = this.#env.LIVEKIT_GATE_URL || url;
     // PostgreSQL is up, so it has a port
     const port = this.#services.get('postgres')?.port as number;
     const gateway = this.#add(
@@ -264,7 +280,7 @@ class EmbeddedStack implements Stack {
           authenticatorUrl: databaseUrl('authenticator', authenticatorPassword, port),
           jwtSecret,
           apiKeys,
-          livekit: url === '' ? null : { url, apiKey, apiSecret },
+          livekit: url === '' ? null : { url, apiKey, apiSecret, publicUrl },
           quota: this.#options.quota,
         },
         this.#logFile('gateway'),
@@ -286,6 +302,19 @@ class EmbeddedStack implements Stack {
     if (settler === null) return;
     const command = typeof settler === 'function' ? settler(this.#env) : settler;
     await this.#startService(this.#add(settlerService(command, this.#logFile('settler'))));
+  }
+
+  async #startGuard(): Promise<void> {
+    const { guard } = this.#options;
+    const place = this.#guardPlace;
+    if (!guard || place === undefined) return;
+    const command = guard(this.#env, place.ports);
+    const service = this.#add(guardService(command, place, this.#logFile('guard')));
+    if (this.#env.LIVEKIT_URL === '') {
+      service.declareMissing('there is no LiveKit to guard');
+      return;
+    }
+    await this.#startService(service);
   }
 
   #add(definition: ServiceDefinition): Service {
@@ -331,9 +360,10 @@ class EmbeddedStack implements Stack {
   async #stopAll(): Promise<void> {
     this.#phase = 'stopping';
     this.#write();
-    // who uses what goes before what is used: the settler and the gateway hold connections to PostgreSQL
+    await this.#guardPlace?.release();
+    // who uses what goes before what is used: the guard, the settler and the gateway hold connections to PostgreSQL
     const troubles = [
-      ...(await this.#stopServices(['settler'])),
+      ...(await this.#stopServices(['guard', 'settler'])),
       ...(await this.#stopServices(['gateway', 'hls', 'livekit'])),
       ...(await this.#stopServices(['postgres'])),
     ];

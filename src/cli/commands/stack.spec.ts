@@ -5,7 +5,7 @@ const statusSchema = async () => (await import('../outputs/status.ts')).dataSche
 
 const up: CommandSpec = {
   path: ['up'],
-  summary: 'start the embedded stack: Postgres, Supabase-compatible gateway, LiveKit, HLS origin, settler',
+  summary: 'start the embedded stack: Postgres, Supabase-compatible gateway, LiveKit, HLS origin, settler, guard',
   description:
     'Everything listens on 127.0.0.1, on ports chosen at start; state, data and logs stand in .trollfix/ of the ' +
     'project. Stays in the foreground until Ctrl-C, or with --detach until `trollfix down`. Without livekit-server ' +
@@ -69,7 +69,7 @@ const logs: CommandSpec = {
   arguments: [
     {
       name: 'service',
-      description: 'postgres, gateway, livekit, hls, settler or supervisor (default: all)',
+      description: 'postgres, gateway, livekit, hls, settler, guard or supervisor (default: all)',
       required: false,
     },
   ],

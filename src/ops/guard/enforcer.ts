@@ -19,8 +19,8 @@ export interface EnforcerOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly onEjected?: ((report: EjectionReport) => void) | undefined;
-  /** After every reconciliation that was carried through. */
-  readonly onPass?: ((summary: PassSummary) => void) | undefined;
+  /** After every reconciliation; null for one that could not be carried through. */
+  readonly onPass?: ((summary: PassSummary | null) => void) | undefined;
   /** How often seats past their time are looked for; 1 s, since an expiry is announced to the second. */
   readonly sweepEveryMs?: number | undefined;
   /** How often rooms are compared with the rows; 2 s, a listing costs 4–60 ms per room (measured). */
@@ -46,6 +46,9 @@ export interface EnforcerStatus {
   readonly failedPasses: number;
   readonly lastPassAgeMs: number | null;
 }
+
+/** From the end of one reconciliation to the next, however many reasons there are (livekit.md §8b: 250 ms). */
+const leastGapMs = 250;
 
 /** Users to look at that may wait; beyond it the next reconciliation finds them. */
 const arrivalsLimit = 1_000;
@@ -187,9 +190,8 @@ export class Enforcer {
 
   async #reconcileTurn(signal: AbortSignal): Promise<number> {
     const { clock, onPass, reconcileEveryMs = 2_000 } = this.#options;
-    if (!this.#wholeDue && clock.monotonicMs() < this.#reconcileAtMs) {
-      return this.#reconcileAtMs - clock.monotonicMs();
-    }
+    const waitMs = this.#untilPassMs();
+    if (waitMs > 0) return waitMs;
     const whole = this.#wholeDue;
     this.#wholeDue = false;
     this.#reconcileAtMs = clock.monotonicMs() + reconcileEveryMs;
@@ -201,11 +203,20 @@ export class Enforcer {
     });
     if (!done) {
       this.#failedPasses += 1;
+      onPass?.(null);
       this.#wholeDue ||= whole;
       // not at once: the next attempt is due when the next pass is
       return Math.max(0, this.#reconcileAtMs - clock.monotonicMs());
     }
-    return this.#wholeDue ? 0 : this.#reconcileAtMs - clock.monotonicMs();
+    return this.#untilPassMs();
+  }
+
+  #untilPassMs(): number {
+    const nowMs = this.#options.clock.monotonicMs();
+    const dueMs = this.#reconcileAtMs - nowMs;
+    if (!this.#wholeDue || dueMs <= 0) return dueMs;
+    // a storm of reasons is no reason to do nothing else
+    return this.#lastPassAtMs === null ? 0 : Math.min(dueMs, this.#lastPassAtMs + leastGapMs - nowMs);
   }
 
   /** Runs one turn's work; a failure is told and comes to nothing else. */

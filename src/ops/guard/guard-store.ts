@@ -32,6 +32,8 @@ export interface GuardedRoom {
   readonly room: string;
   /** Somebody is to be kept out of it, or silent in it. */
   readonly watched: boolean;
+  /** Ids of the last 50 who were banned from it and still are. */
+  readonly banned: readonly string[];
 }
 
 /** How a guard says that it is there: `guards.state`. */

@@ -22,6 +22,8 @@ export interface PassSummary {
   readonly users: number;
   /** Users who had to go or be silenced. */
   readonly offenders: number;
+  /** Who is banned from a room that somebody is in. */
+  readonly bans: readonly SeatPair[];
 }
 
 /** Rooms looked into at once: more would delay each other in LiveKit, and an ejection beside them. */
@@ -54,7 +56,11 @@ export class Reconciler {
     const seen = found.flatMap(({ here }) => here);
     await this.#touch(seen);
     const offenders = found.reduce((sum, one) => sum + one.offenders, 0);
-    return { rooms: rooms.length, users: seen.length, offenders };
+    const inhabited = new Set(seen.map(({ streamId }) => streamId));
+    const bans = guarded
+      .filter(({ room }) => inhabited.has(room))
+      .flatMap(({ room, banned }) => banned.map((userId) => ({ streamId: room, userId })));
+    return { rooms: rooms.length, users: seen.length, offenders, bans };
   }
 
   /** Looks at users who are said to have just come in. */

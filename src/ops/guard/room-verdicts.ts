@@ -6,11 +6,16 @@ import { isTripwire } from './tripwire-mark.ts';
 /** As the database writes the ids of users and streams. An identity of another form is none of the app's users. */
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
+/** Whether this is the id of a user or a stream, as the database writes it. */
+export function isUserId(text: string): boolean {
+  return uuidPattern.test(text);
+}
+
 /** The app's users among those in a room, by id; what the server itself or another system sent is left out. */
 export function usersOf(occupants: readonly Occupant[]): Map<string, Occupant[]> {
   const people = occupants.filter((occupant) => occupant.isPerson && !isTripwire(occupant));
   const users = Map.groupBy(people, ({ identity }) => userOfIdentity(identity));
-  for (const userId of users.keys()) if (!uuidPattern.test(userId)) users.delete(userId);
+  for (const userId of users.keys()) if (!isUserId(userId)) users.delete(userId);
   return users;
 }
 

@@ -16,7 +16,9 @@ const pendingSchema = z.array(
   }),
 );
 
-const roomsSchema = z.array(z.object({ room: z.string(), watched: z.boolean() }));
+const roomsSchema = z.array(
+  z.object({ room: z.string(), watched: z.boolean(), banned: z.array(z.string()) }),
+);
 
 const factsSchema = z.array(
   z.object({
