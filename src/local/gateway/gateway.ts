@@ -9,6 +9,7 @@ import { ReleaseStack } from '../../kernel/release-stack.ts';
 import { AuthHandler } from './auth/auth-handler.ts';
 import { KeyAuthenticator } from './authenticator.ts';
 import type { QuotaProfile } from './context.ts';
+import { type DemoOptions, DemoSite } from './demo-site.ts';
 import { LiveKitTokenFunction } from './functions/livekit-token.ts';
 import { applyCors, sendJson } from './http-exchange.ts';
 import type { ApiKeys } from './keys.ts';
@@ -37,6 +38,8 @@ export interface GatewayOptions {
     readonly publicUrl?: string;
   } | null;
   readonly quota: QuotaProfile | null;
+  /** The demo page under `/demo/`; none without it. */
+  readonly demo?: DemoOptions | null;
   /** How long a client may take to send; the defaults are for real ones. */
   readonly clientTimeouts?: { readonly headersMs: number; readonly requestMs: number };
   readonly log: Logger;
@@ -91,6 +94,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       rest,
       users: new AuthHandler({ pool: pools.adminPool, auth, jwtSecret: options.jwtSecret, url, log }),
       liveKitToken: new LiveKitTokenFunction({ rest, auth, livekit: options.livekit }),
+      demo: options.demo
+        ? new DemoSite({ options: options.demo, anonKey: options.apiKeys.anon, auth, rest })
+        : null,
     });
     const traffic = serve(server, router, realtime, log);
     releases.add('http server', () => drain(server, realtime));

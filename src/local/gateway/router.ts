@@ -5,6 +5,7 @@ import type { AuthHandler } from './auth/auth-handler.ts';
 import type { KeyAuthenticator } from './authenticator.ts';
 import { AuthRefusal } from './context.ts';
 import { admitApiKey, credentialsOf, KeyRefusal, restClaims } from './credentials.ts';
+import type { DemoSite } from './demo-site.ts';
 import type { LiveKitTokenFunction } from './functions/livekit-token.ts';
 import { HttpRefusal, readBody, send, sendJson } from './http-exchange.ts';
 import type { Realtime } from './realtime/realtime.ts';
@@ -25,6 +26,8 @@ interface Parts {
   readonly rest: RestHandler;
   readonly users: AuthHandler;
   readonly liveKitToken: LiveKitTokenFunction;
+  /** null: there is no demo page. */
+  readonly demo: DemoSite | null;
 }
 
 /** Sends every request to its service, behind the API key check the hosted gateway makes. */
@@ -64,6 +67,11 @@ export class Router {
       if (!this.#parts.realtime.handleHttp(request, response)) notFound(response);
     } else if (path.startsWith('/functions/v1/')) {
       await this.#function(request, response, path.slice('/functions/v1/'.length));
+    } else if (path === '/demo' && this.#parts.demo !== null) {
+      // relative addresses in the page need the slash
+      send(response, 308, { Location: '/demo/' }, '');
+    } else if (path.startsWith('/demo/') && this.#parts.demo !== null) {
+      await this.#parts.demo.answer(request, response, path.slice('/demo/'.length));
     } else notFound(response);
   }
 

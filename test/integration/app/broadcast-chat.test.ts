@@ -96,15 +96,16 @@ describe('sending', () => {
         p_stream_id: made.ada.streamId,
         p_body: 'spam',
       });
-    // as fast as this machine can, until the database has had enough
-    await expect.poll(async () => (await direct()).error?.code, { interval: 1 }).toBe('PT429');
-    const result = await mine?.send('mine');
-    expect(result).toMatchObject({
-      sent: false,
-      refusal: { code: 'too_fast', message: /1 message per second/ },
-    });
+    // both within one of the database's seconds, however long it takes this machine to get there
+    await expect
+      .poll(async () => {
+        made.clock.ms += 1000;
+        await direct();
+        await mine?.send('mine');
+        return mine?.view.refusal;
+      })
+      .toEqual({ code: 'too_fast', message: 'chat rate limit: 1 message per second' });
     expect(mine?.retryInMs()).toBe(1000);
-    expect(bodies(mine)?.map(([body]) => body)).not.toContain('mine');
   });
 
   test('of somebody who is banned is refused in the words of the server', async () => {

@@ -1,0 +1,64 @@
+import { useEffect, useRef, useState } from 'react';
+
+/** The HLS stream: by hls.js, or by the browser itself where that can (Safari). */
+export function Player(props: { readonly url: string | null }) {
+  const { url } = props;
+  const video = useRef<HTMLVideoElement>(null);
+  const [trouble, setTrouble] = useState<string | null>(null);
+  useEffect(() => {
+    const element = video.current;
+    if (url === null || element === null) return;
+    setTrouble(null);
+    let isOver = false;
+    let end = () => {};
+    attach(element, url, setTrouble).then((detach) => {
+      if (isOver) detach();
+      else end = detach;
+    }, report(setTrouble));
+    return () => {
+      isOver = true;
+      end();
+    };
+  }, [url]);
+  return (
+    <section className="player" aria-label="Live stream">
+      <video ref={video} controls muted playsInline autoPlay />
+      {url === null && <p className="overlay">Waiting for the stream …</p>}
+      {trouble !== null && (
+        <p className="overlay" role="status">
+          {trouble}
+        </p>
+      )}
+    </section>
+  );
+}
+
+/** @returns lets go of the element */
+async function attach(
+  element: HTMLVideoElement,
+  url: string,
+  onTrouble: (text: string | null) => void,
+): Promise<() => void> {
+  if (element.canPlayType('application/vnd.apple.mpegurl') !== '') {
+    element.src = url;
+    return () => element.removeAttribute('src');
+  }
+  const { default: Hls } = await import('hls.js');
+  if (!Hls.isSupported()) throw new Error('this browser cannot play HLS');
+  // without a worker, because a worker from a blob needs a hole in the Content-Security-Policy
+  const hls = new Hls({ enableWorker: false, liveDurationInfinity: true });
+  hls.on(Hls.Events.ERROR, (_event, { fatal, type, details }) => {
+    if (!fatal) return;
+    onTrouble(`The stream stopped (${details}); trying again …`);
+    if (type === Hls.ErrorTypes.MEDIA_ERROR) hls.recoverMediaError();
+    else hls.loadSource(url);
+  });
+  hls.on(Hls.Events.FRAG_BUFFERED, () => onTrouble(null));
+  hls.loadSource(url);
+  hls.attachMedia(element);
+  return () => hls.destroy();
+}
+
+function report(onTrouble: (text: string) => void): (error: unknown) => void {
+  return (error) => onTrouble(error instanceof Error ? error.message : String(error));
+}
