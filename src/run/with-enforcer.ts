@@ -1,19 +1,15 @@
-import { createSeatEnforcer } from '../ops/seat-enforcer.ts';
-import type { ProbeContext } from '../probes/probe.ts';
-import { liveKitAdmin } from '../target/livekit/admin.ts';
+import { whileEnforced } from '../ops/guard/enforcement.ts';
+import type { ProbeContext, ProbeResult } from '../probes/probe.ts';
 
 /**
- * Runs `work` while a seat enforcer carries revocations out on LiveKit: the probe only looks, and what it measures is
- * this. One that runs beside it already does no harm. Without a database or LiveKit there is nothing to enforce.
+ * Runs a probe that only looks while somebody carries revocations out: the guard of the target, or an enforcer of the
+ * run's own where the target has none. Which of them it was stands in each measurement (`details.enforcedBy`).
  */
-export async function withEnforcer<T>(context: ProbeContext, work: () => Promise<T>): Promise<T> {
-  const { database, target, clock, log } = context;
-  if (database === undefined || target.livekit === undefined) return work();
-  const enforcer = createSeatEnforcer({ database, livekit: liveKitAdmin(target.livekit), clock, log });
-  await enforcer.start();
-  try {
-    return await work();
-  } finally {
-    await enforcer.stop();
-  }
+export function withEnforcer(context: ProbeContext, probe: () => Promise<ProbeResult>): Promise<ProbeResult> {
+  return whileEnforced(context, async (enforcedBy) => {
+    const { measurements } = await probe();
+    return {
+      measurements: measurements.map((one) => ({ ...one, details: { ...one.details, enforcedBy } })),
+    };
+  });
 }

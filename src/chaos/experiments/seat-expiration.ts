@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { Clock } from '../../kernel/clock.ts';
 import { pollUntil } from '../../kernel/deadline.ts';
-import { createSeatEnforcer } from '../../ops/seat-enforcer.ts';
+import { type EnforcedBy, whileEnforced } from '../../ops/guard/enforcement.ts';
 import { askForToken, type Stage, seatVictim, type Victim } from '../../probes/seat/victims.ts';
 import { openSeatCohort } from '../../probes/seat-cohort.ts';
 import { isIdentityOf, type LiveKitAdmin, liveKitAdmin } from '../../target/livekit/admin.ts';
@@ -25,25 +25,27 @@ export const seatExpiration: Experiment = {
   expected:
     'When a seat runs out its holder is ejected from LiveKit by the server, not by a client that agrees to go; a holder whose seat goes on stays.',
   remediation:
-    'Keep the enforcer running beside LiveKit: expiry is decided by the database clock and carried out by `expire_due_seats`.',
-  does: 'two seats are granted, one for four seconds; both holders join LiveKit; the enforcer runs',
+    'Keep `trollfix guard` running beside LiveKit: expiry is decided by the database clock and carried out by `expire_due_seats`.',
+  does: 'two seats are granted, one for four seconds; both holders join LiveKit; the guard of the target runs, or an enforcer in its place',
   touches: 'a synthetic stream and its LiveKit room',
   needs: ['database', 'userTokens', 'livekit'],
   run: runSeatExpiration,
 };
 
-async function runSeatExpiration(context: ExperimentContext): Promise<Observation> {
-  const { database, clock, log } = context;
+function runSeatExpiration(context: ExperimentContext): Promise<Observation> {
+  return whileEnforced(context, (by) => expireSeat(context, by));
+}
+
+async function expireSeat(context: ExperimentContext, enforcedBy: EnforcedBy): Promise<Observation> {
+  const { database, clock } = context;
   const { livekit, tokenEndpoint } = context.target;
   if (database === undefined || livekit === undefined || tokenEndpoint === undefined) {
     throw new Error('seat-expiration runs with a database, LiveKit and a token endpoint');
   }
   const admin = liveKitAdmin(livekit);
   const cohort = await openSeatCohort(context, { users: 2, streams: 1, name: 'seat-expiration' });
-  const enforcer = createSeatEnforcer({ database, livekit: admin, clock, log });
   const joined: SignalParticipant[] = [];
   try {
-    await enforcer.start();
     const [expiring, lasting] = cohort.users;
     const streamId = cohort.streams[0];
     if (!expiring || !lasting || !streamId) throw new Error('the cohort is incomplete');
@@ -54,10 +56,9 @@ async function runSeatExpiration(context: ExperimentContext): Promise<Observatio
     const expiresAt = new Date(clock.monotonicMs() + offsetMs + seatMs);
     const goes = await seat(context, stage, expiring, expiresAt);
     joined.push(goes.participant);
-    return await watch(context, admin, { stage, goes, stays, expiresAt, offsetMs });
+    return await watch(context, admin, { stage, goes, stays, expiresAt, offsetMs, enforcedBy });
   } finally {
     await Promise.all(joined.map((participant) => participant.close()));
-    await enforcer.stop();
     await cohort.close();
   }
 }
@@ -98,6 +99,7 @@ interface Scene {
   readonly stays: Victim;
   readonly expiresAt: Date;
   readonly offsetMs: number;
+  readonly enforcedBy: EnforcedBy;
 }
 
 async function watch(context: ExperimentContext, admin: LiveKitAdmin, scene: Scene): Promise<Observation> {
@@ -148,7 +150,11 @@ async function watch(context: ExperimentContext, admin: LiveKitAdmin, scene: Sce
       invariant('nobody else is ejected', 1, lastingThere.length === 1 ? [] : ['the other holder is gone']),
       invariant('a token asked for afterwards cannot publish', 1, republish ? ['it can'] : []),
     ],
-    details: { occupantsBefore: before.length, occupantsAfter: after.length },
+    details: {
+      occupantsBefore: before.length,
+      occupantsAfter: after.length,
+      enforcedBy: scene.enforcedBy,
+    },
   };
 }
 
