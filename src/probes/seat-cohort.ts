@@ -4,7 +4,7 @@ import { SupabaseRest } from '../target/supabase/rest.ts';
 import type { SyntheticUser } from '../target/supabase/synthetic-users.ts';
 import { createFixture } from './fixture.ts';
 import type { ProbeContext } from './probe.ts';
-import { grantSeatsSql, revokeSeatsSql } from './seat-cohort.sql.ts';
+import { downgradeSeatsSql, endSeatsSql, grantSeatsSql, revokeSeatsSql } from './seat-cohort.sql.ts';
 
 /** Synthetic users and streams of their own for one probe, and the levers of a moderator over them. */
 export interface SeatCohort {
@@ -13,6 +13,10 @@ export interface SeatCohort {
   grant(streamId: string, userIds: readonly string[], seat?: SeatTerms): Promise<void>;
   /** Bans all of them in one commit where there is a database connection, else one by one over HTTP. */
   revoke(streamId: string, userIds: readonly string[]): Promise<RevocationTimes>;
+  /** Takes the right to publish from all of them. */
+  downgrade(streamId: string, userIds: readonly string[]): Promise<void>;
+  /** Has their seats run out in a moment. @returns how long that takes, counted from when this resolves at the latest */
+  expire(streamId: string, userIds: readonly string[]): Promise<{ readonly inMs: number }>;
   close(): Promise<void>;
 }
 
@@ -60,6 +64,8 @@ export async function openSeatCohort(
     streams: fixture.streamIds,
     grant: (streamId, userIds, seat = {}) => grant(context, service, streamId, userIds, seat),
     revoke: (streamId, userIds) => revoke(context, service, streamId, userIds),
+    downgrade: (streamId, userIds) => downgrade(context, service, streamId, userIds),
+    expire: (streamId, userIds) => expire(context, service, streamId, userIds),
     close: async () => service?.close(),
   };
 }
@@ -109,6 +115,44 @@ async function revoke(
     await client.query('commit');
     return { commitSentAtMs, durableAtMs: clock.monotonicMs() };
   });
+}
+
+async function downgrade(
+  { database }: ProbeContext,
+  service: SupabaseRest | null,
+  streamId: string,
+  userIds: readonly string[],
+): Promise<void> {
+  if (database !== undefined) {
+    await withConnection(database, (client) => client.query(downgradeSeatsSql, [streamId, userIds]));
+    return;
+  }
+  for (const userId of userIds) {
+    const args = { p_stream_id: streamId, p_user_id: userId, p_actor: 'probe', p_reason: 'probe' };
+    await withService(service).rpc('downgrade_seat', args);
+  }
+}
+
+/** A seat cannot be granted into the past: this is for the statement itself, and for a clock that is a little off. */
+const expiryMs = 1_500;
+
+/** One call over HTTP takes a fraction of this; the last seat must not run out while the first are still being changed. */
+const restCallMs = 150;
+
+async function expire(
+  context: ProbeContext,
+  service: SupabaseRest | null,
+  streamId: string,
+  userIds: readonly string[],
+): Promise<{ readonly inMs: number }> {
+  const { database, clock } = context;
+  if (database === undefined) {
+    const expiresAt = new Date(clock.now() + expiryMs + userIds.length * restCallMs);
+    await grant(context, service, streamId, userIds, { expiresAt });
+    return { inMs: Math.max(0, expiresAt.getTime() - clock.now()) };
+  }
+  await withConnection(database, (client) => client.query(endSeatsSql, [streamId, userIds, expiryMs]));
+  return { inMs: expiryMs };
 }
 
 function withService(service: SupabaseRest | null): SupabaseRest {

@@ -5,6 +5,7 @@ import type { Generator, Measurement } from '../../record/measurement.ts';
 import { countMetric, generatorOf, judgeThresholds, readThresholds } from '../verdict.ts';
 import type { EjectionFindings } from './ejection.ts';
 import type { ReadmissionFindings } from './readmission.ts';
+import { type EntrySummary, type ReadmissionSummary, summarise } from './verify.ts';
 
 export const seatIds = { ejection: 'seat.ejection', readmission: 'seat.readmission' } as const;
 export const seatTitles = { ejection: 'Seat Ejection', readmission: 'Seat Readmission' } as const;
@@ -15,6 +16,9 @@ export const seatMetrics: MetricCatalogue = {
   seat_missed: 'counter',
   seat_doors_open: 'gauge',
   seat_tokens_for_banned: 'counter',
+  seat_banned_inside: 'counter',
+  seat_still_publishing: 'counter',
+  seat_holders_refused: 'counter',
 };
 const ejectionMetrics = new Set(['seat_ejection', 'seat_missed']);
 
@@ -67,64 +71,89 @@ export function ejectionMeasurement(found: EjectionFindings, asked: readonly str
   };
 }
 
-/** @throws TF-LOAD-003 when a threshold cannot be read */
+/**
+ * The value is how many ways back were open at the entry that clients are given; where that is a gate, none may be.
+ * @throws TF-LOAD-003 when a threshold cannot be read
+ */
 export function readmissionMeasurement(
   found: ReadmissionFindings,
   asked: readonly string[] = [],
 ): Measurement {
-  const of = (verdict: string) => found.doors.filter((door) => door.verdict === verdict).length;
-  const [open, shut, unknown] = [of('open'), of('shut'), of('unknown')];
-  const tried = open + shut;
-  const newToken = found.doors.find(({ credential }) => credential === 'new');
-  // the token endpoint was only put to the test where it answered
-  const endpointSamples = newToken === undefined || newToken.verdict === 'unknown' ? 0 : newToken.attempts;
+  const summary = summarise(found);
+  const { tried, open, shut, unknown, noDoor } = summary.entries[found.entry] ?? nothingTried;
+  const direct = summary.entries.livekit;
+  const gated = found.entry === 'gate';
   const metrics: Metric[] = [
     { name: 'seat_doors_open', value: { kind: 'gauge', value: open, samples: tried } },
-    countMetric('seat_tokens_for_banned', found.tokensForBanned, endpointSamples, 0),
+    countMetric('seat_tokens_for_banned', found.tokensForBanned, found.endpointAnswers, 0),
+    countMetric('seat_banned_inside', summary.bannedInside, summary.bannedJudged, 0),
+    countMetric('seat_still_publishing', summary.stillPublishing, summary.losersJudged, 0),
+    countMetric('seat_holders_refused', found.holdersRefused.length, tried, 0),
+  ];
+  const own = [
+    'seat_tokens_for_banned: count==0',
+    'seat_banned_inside: count==0',
+    'seat_still_publishing: count==0',
+    ...(gated ? ['seat_doors_open: value==0', 'seat_holders_refused: count==0'] : []),
   ];
   const thresholds = judgeThresholds(
-    readThresholds(seatMetrics, ['seat_tokens_for_banned: count==0'], asked),
+    readThresholds(seatMetrics, own, asked),
     metrics,
     (name) => !ejectionMetrics.has(name),
   );
-  const verdict = open === 0 ? 'CLOSED' : found.dwellMs === null ? 'OPEN' : 'WINDOW';
-  const complete = found.victims > 0 && unknown === 0;
+  const complete = tried > 0 && summary.unclear.length === 0;
   return {
     id: seatIds.readmission,
     title: seatTitles.readmission,
-    status: complete ? 'measured' : found.victims === 0 ? 'no_data' : 'inconclusive',
-    value: found.victims === 0 ? null : open,
+    status: complete ? 'measured' : tried === 0 ? 'no_data' : 'inconclusive',
+    value: tried === 0 ? null : open,
     unit: 'doors open',
     bounds: null,
     samples: tried,
     latencyMs: null,
     theoretical: { value: 0, unit: 'doors open', source: 'with a gate in front of LiveKit (livekit.md §2)' },
-    bottleneck: {
-      kind: 'unknown',
-      evidence: [
-        `${open} of ${tried} doors let ejected users back in: livekit-server does not revoke tokens`,
-        found.dwellMs === null
-          ? `somebody who came back was not removed within ${found.dwellWaitedMs} ms`
-          : `somebody who came back was removed after ${found.dwellMs.toFixed(0)} ms`,
-      ],
-      confirmed: false,
-    },
+    bottleneck: { kind: 'unknown', evidence: entryEvidence(summary), confirmed: false },
     counts: {
-      victims: found.victims,
-      attempts: found.doors.reduce((sum, { attempts }) => sum + attempts, 0),
-      doors: tried,
-      open,
-      shut,
-      unknown,
+      attempts: found.samples.length,
+      ...{ doors: tried, open, shut, unknown, noDoor },
+      ...(gated && direct ? { directDoors: direct.tried, directOpen: direct.open } : {}),
+      bannedInside: summary.bannedInside,
+      stillPublishing: summary.stillPublishing,
+      holdersRefused: found.holdersRefused.length,
       tokensForBanned: found.tokensForBanned,
-      violations: found.tokensForBanned,
+      violations: found.tokensForBanned + summary.bannedInside,
     },
     thresholds,
     generator: null,
     series: 'seat.readmission.ndjson',
-    ...(complete ? {} : { reason: `${unknown} doors did not answer; ${found.victims} victims could knock` }),
-    details: { verdict, dwellMs: found.dwellMs, doors: found.doors },
+    ...(complete
+      ? {}
+      : { reason: summary.unclear.slice(0, 3).join('; ') || 'nobody could try to come back' }),
+    details: {
+      verdict: summary.verdict,
+      entry: found.entry,
+      doors: found.ways,
+      sessions: found.sessions,
+      holdersRefused: found.holdersRefused,
+      pastLeeway: found.pastLeeway ? 'tried' : 'not tried: `trollfix seat verify` does',
+    },
   };
+}
+
+const nothingTried: EntrySummary = { tried: 0, open: 0, shut: 0, unknown: 0, noDoor: 0 };
+
+function entryEvidence({ entries: { gate, livekit } }: ReadmissionSummary): string[] {
+  return [
+    ...(gate ? [`through the gate ${gate.open} of ${gate.tried} ways back let somebody in`] : []),
+    ...(livekit
+      ? [
+          `at LiveKit itself ${livekit.open} of ${livekit.tried} did: it does not revoke tokens` +
+            (gate
+              ? ', so its own port must not be reachable by clients'
+              : ', and there is no gate in front of it'),
+        ]
+      : []),
+  ];
 }
 
 /**

@@ -1,217 +1,347 @@
+import { decodeJwt } from 'jose';
+import { mapBounded } from '../../kernel/bounded-map.ts';
+import { sleep } from '../../kernel/clock.ts';
+import { TrollfixError } from '../../kernel/errors.ts';
 import { type LiveKitAdmin, liveKitAdmin } from '../../target/livekit/admin.ts';
-import { enterRoom } from '../../target/livekit/signal-participant.ts';
 import type { SyntheticUser } from '../../target/supabase/synthetic-users.ts';
 import type { ProbeContext } from '../probe.ts';
-import { type DoorAttempt, type DoorName, doorNames, doorTitles, tryDoor } from './doors.ts';
-import { askForToken, awaitEjection, harvestRefreshToken, type Stage, seatVictims } from './victims.ts';
+import { openSeatCohort, type SeatCohort } from '../seat-cohort.ts';
+import { type Knock, knock } from './doors.ts';
+import {
+  holderOf,
+  type LostSeat,
+  loseSeats,
+  mayWatch,
+  type SessionEnd,
+  type SituationName,
+  situationNames,
+} from './lost-seats.ts';
+import type { SeatPlace } from './place.ts';
+import { RoomWitness } from './room-witness.ts';
+import { askForToken, HolderTurnedAway, type Stage, seatVictims } from './victims.ts';
+import { tryWayBack, type WayBackAttempt } from './way-back.ts';
+import {
+  type Control,
+  controlKey,
+  type EntryName,
+  findingsOf,
+  type Way,
+  type WayBackFinding,
+  type WayBackSample,
+  waysBack,
+  waysPastLeeway,
+} from './ways-back.ts';
 
-/** Which token was shown at the door. Not called `token`: whatever stands under that name is taken for a secret. */
-type Credential = 'original' | 'refreshed' | 'new';
+export interface ReadmissionPlan {
+  /** Users that try each way back. One shows it: a door opens for all or for none. */
+  readonly victims: number;
+  /** A stream that is there already; by default synthetic ones. */
+  readonly streamId?: string;
+  /** Also try once more when the first token and LiveKit's leeway are over: some two minutes. */
+  readonly pastLeeway: boolean;
+}
 
-/** One way back in, tried by every victim. */
-interface DoorFinding {
-  readonly credential: Credential;
-  readonly door: string;
-  /**
-   * open: at least one victim got in. shut: every one was refused, and somebody with a seat does get in this way.
-   * not_a_door: not even somebody with a seat gets in. unknown: nobody answered.
-   */
-  readonly verdict: 'open' | 'shut' | 'not_a_door' | 'unknown';
-  readonly attempts: number;
-  readonly open: number;
-  /** What the door said to victims, with how often. */
-  readonly said: Readonly<Record<string, number>>;
-  /** What it said to somebody who still has a seat. */
-  readonly control: string;
-  readonly refreshTokensHarvested: number;
+/** How the sessions ended that users were in when they lost their seats. */
+export interface SessionFinding {
+  readonly entry: EntryName;
+  readonly situation: SituationName;
+  readonly verdict: SessionEnd['verdict'];
+  readonly victims: number;
+  /** Sessions that were still there, as if the seat had not been lost. */
+  readonly stayed: number;
+  /** The slowest; null when none ended as it should. */
+  readonly endedMs: number | null;
+  readonly said: string;
 }
 
 export interface ReadmissionFindings {
-  readonly doors: readonly DoorFinding[];
-  /** Victims that were ejected and then knocked. */
-  readonly victims: number;
+  /** What clients are told to connect to: `gate` where the target has one. */
+  readonly entry: EntryName;
+  readonly ways: readonly WayBackFinding[];
+  readonly sessions: readonly SessionFinding[];
+  /** Doors that let somebody with a seat into LiveKit itself, and not through the gate. */
+  readonly holdersRefused: readonly string[];
   /** Tokens that the endpoint gave to banned users: each is a violation. */
   readonly tokensForBanned: number;
-  /** How long a victim who came back stayed until something removed them; null: still there when nobody waited longer. */
-  readonly dwellMs: number | null;
-  readonly dwellWaitedMs: number;
+  /** Banned users that tried the endpoint and were answered. */
+  readonly endpointAnswers: number;
+  readonly pastLeeway: boolean;
+  readonly samples: readonly WayBackSample[];
 }
 
-/** Something that removes returning users does so within seconds, or is no guard. */
-const dwellDeadlineMs = 4_000;
-const ejectionDeadlineMs = 5_000;
-
-/** How many users the matrix takes: the victims, somebody who keeps the seat, and one who comes back and stays. */
-export function readmissionUsers(victims: number): number {
-  return victims + 2;
-}
-
-/** Somebody who was in the room, with everything they could still use to get back. */
-interface Knocker {
-  readonly user: SyntheticUser;
-  readonly original: string;
-  readonly refreshed: string | null;
-  readonly sid: string;
+/** How many users the matrix takes. */
+export function readmissionUsers({ livekit }: SeatPlace, plan: ReadmissionPlan): number {
+  return scenesOf(livekit.gateUrl, plan).reduce((sum, { ways }) => sum + ways.length * plan.victims + 1, 0);
 }
 
 /**
- * Ejects users and has them knock at every known door with every token they hold, with LiveKit's own list of the
- * room as the witness. The same doors are tried first by somebody who keeps their seat: a door that does not open
- * for them says nothing when it stays shut.
+ * Has users lose their seats in every way there is and try every known way back in, through the gate and at LiveKit
+ * itself, with LiveKit's own list of the room as the witness. Each way is tried by a user of its own, all at once, who
+ * stays in where it opens. Somebody who keeps their seat tries the same doors: one that does not open for them says
+ * nothing when it stays shut.
  */
 export async function measureReadmission(
   context: ProbeContext,
-  stage: Stage,
-  users: readonly SyntheticUser[],
+  place: SeatPlace,
+  plan: ReadmissionPlan,
 ): Promise<ReadmissionFindings> {
-  const admin = liveKitAdmin(stage.livekit);
-  const [holder, stayer, ...others] = users;
-  if (holder === undefined || stayer === undefined) throw new RangeError('readmission needs three users');
-  const control = await tryAsHolder(context, stage, admin, holder);
-
-  const knockers: Knocker[] = [];
-  for (const user of others) {
-    const knocker = await ejected(context, stage, user);
-    if (knocker !== null) knockers.push(knocker);
+  const scenes = scenesOf(place.livekit.gateUrl, plan);
+  const cohort = await openSeatCohort(context, {
+    users: readmissionUsers(place, plan),
+    streams: plan.streamId === undefined ? scenes.length : 0,
+    name: 'readmission',
+  });
+  const admin = liveKitAdmin(place.livekit);
+  const rooms = plan.streamId === undefined ? cohort.streams : [plan.streamId];
+  try {
+    const matrix = new RejoinMatrix(context, { ...place, cohort }, admin);
+    const queue = [...cohort.users];
+    const staged = scenes.map((scene, index) => {
+      const users = queue.splice(0, scene.ways.length * plan.victims);
+      return { ...scene, users, holder: queue.splice(0, 1)[0], streamId: rooms[index % rooms.length] };
+    });
+    const played = await mapBounded(staged, staged.length, (scene) => matrix.play(scene));
+    const entry = place.livekit.gateUrl === undefined ? 'livekit' : 'gate';
+    return matrix.findings(entry, played, plan.pastLeeway);
+  } finally {
+    if (plan.streamId === undefined) await leaveNoRoom(context, admin, rooms);
+    await cohort.close();
   }
-  const attempts: Attempt[] = [];
-  for (const knocker of knockers) attempts.push(...(await tryAll(context, stage, admin, knocker)));
-  const returned = await ejected(context, stage, stayer);
-  const dwellMs = returned === null ? null : await dwell(context, stage, returned);
-  return {
-    doors: doorsOf(attempts, control),
-    victims: knockers.length,
-    tokensForBanned: attempts.filter(({ tokenGiven }) => tokenGiven).length,
-    dwellMs,
-    dwellWaitedMs: dwellDeadlineMs,
-  };
 }
 
-interface Attempt {
-  readonly credential: Credential;
-  readonly door: string;
-  readonly result: DoorAttempt;
-  /** The endpoint handed out a token just now. */
-  readonly tokenGiven: boolean;
+interface Scene {
+  readonly entry: EntryName;
+  readonly url: string | undefined;
+  readonly situation: SituationName;
+  readonly ways: readonly Way[];
 }
 
-const newTokenDoor = 'token endpoint, then /rtc';
-
-/** What every door says to somebody who has a seat and is in the room, so that there is a session to be resumed. */
-async function tryAsHolder(
-  context: ProbeContext,
-  stage: Stage,
-  admin: LiveKitAdmin,
-  user: SyntheticUser,
-): Promise<Attempt[]> {
-  const [victim] = await seatVictims(context, stage, [user]);
-  if (victim === undefined) throw new Error('nobody was seated');
-  const { participant, token: original } = victim;
-  const refreshed = await harvestRefreshToken(context, participant);
-  const attempts = await tryAll(context, stage, admin, { user, original, refreshed, sid: participant.sid });
-  await participant.close();
-  return attempts;
+function scenesOf(gateUrl: string | undefined, { pastLeeway }: ReadmissionPlan): Scene[] {
+  const entries: ReadonlyArray<Pick<Scene, 'entry' | 'url'>> = [
+    ...(gateUrl === undefined ? [] : [{ entry: 'gate', url: gateUrl } as const]),
+    { entry: 'livekit', url: undefined },
+  ];
+  return entries.flatMap(({ entry, url }) =>
+    situationNames.map((situation) => ({
+      ...{ entry, url, situation },
+      ways: situation === 'banned' && pastLeeway ? [...waysBack, ...waysPastLeeway] : waysBack,
+    })),
+  );
 }
 
-/** Revoked and out; null when the ejection did not come (which is the other measurement's finding). */
-async function ejected(context: ProbeContext, stage: Stage, user: SyntheticUser): Promise<Knocker | null> {
-  const [victim] = await seatVictims(context, stage, [user]);
-  if (victim === undefined) throw new Error('nobody was seated');
-  const { participant } = victim;
-  const refreshed = await harvestRefreshToken(context, participant);
-  const left = awaitEjection(participant, ejectionDeadlineMs);
-  await stage.cohort.revoke(stage.streamId, [user.id]);
-  const verdict = await left;
-  await participant.close();
-  return verdict.ejected ? { user, original: victim.token, refreshed, sid: participant.sid } : null;
+interface StagedScene extends Scene {
+  readonly users: readonly SyntheticUser[];
+  readonly holder: SyntheticUser | undefined;
+  readonly streamId: string | undefined;
 }
 
-async function tryAll(
-  context: ProbeContext,
-  stage: Stage,
-  admin: LiveKitAdmin,
-  knocker: Knocker,
-): Promise<Attempt[]> {
-  const attempts: Attempt[] = [];
-  const room = { admin, name: stage.streamId, clock: context.clock };
-  const knock = async (door: DoorName, token: string) => {
-    context.signal.throwIfAborted();
-    return tryDoor(door, { userId: knocker.user.id, token, sid: knocker.sid }, room);
-  };
-  const record = (attempt: Attempt) => {
-    attempts.push(attempt);
-    const { credential, door, result } = attempt;
-    context.series('seat.readmission.ndjson', { user: knocker.user.id, credential, door, ...result });
-  };
-  // a session can only be resumed until another join takes its place, so that door comes first
-  const inOrder = [...doorNames].sort((a, b) => Number(b === 'rtc-resume') - Number(a === 'rtc-resume'));
-  for (const door of inOrder) {
-    const tokens = { original: knocker.original, refreshed: knocker.refreshed } as const;
-    for (const name of ['original', 'refreshed'] as const) {
-      const token = tokens[name];
-      if (token === null) continue;
-      const result = await knock(door, token);
-      record({ credential: name, door: doorTitles[door], result, tokenGiven: false });
+interface PlayedScene {
+  readonly session: SessionFinding;
+  readonly samples: readonly WayBackSample[];
+}
+
+class RejoinMatrix {
+  readonly #context: ProbeContext;
+  readonly #place: SeatPlace & { readonly cohort: SeatCohort };
+  readonly #admin: LiveKitAdmin;
+  readonly #witnesses = new Map<string, RoomWitness>();
+  readonly #controls = new Map<EntryName, Control>();
+  #tokensForBanned = 0;
+  #endpointAnswers = 0;
+
+  constructor(
+    context: ProbeContext,
+    place: SeatPlace & { readonly cohort: SeatCohort },
+    admin: LiveKitAdmin,
+  ) {
+    this.#context = context;
+    this.#place = place;
+    this.#admin = admin;
+  }
+
+  /** One situation at one entry. What its users could not even begin with is UNKNOWN. */
+  async play(scene: StagedScene): Promise<PlayedScene> {
+    const { streamId, holder, users, ways, situation, entry } = scene;
+    if (streamId === undefined || holder === undefined)
+      throw new RangeError('a scene lacks its stream or users');
+    const { livekit } = this.#place;
+    const stage: Stage = { ...this.#place, streamId, livekit: { ...livekit, url: scene.url ?? livekit.url } };
+    const witness = this.#witnessOf(streamId);
+    const wayOf = new Map(users.map(({ id }, index) => [id, wayAt(ways, index)]));
+    const aliased = new Set(users.map(({ id }) => id).filter((id) => wayOf.get(id)?.credential === 'alias'));
+    try {
+      if (situation === 'banned') this.#controls.set(entry, await this.#tryAsHolder(stage, holder, witness));
+      const lost = await loseSeats(this.#context, stage, { situation, users, aliased, witness });
+      this.#note(scene, lost);
+      const samples = await mapBounded(lost, lost.length, async (loser) => {
+        const way = wayOf.get(loser.user.id) ?? wayAt(ways, 0);
+        return this.#sample(scene, loser.user, way, await this.#try(stage, situation, loser, way, witness));
+      });
+      await Promise.all(lost.map((loser) => loser.close()));
+      return { session: sessionFinding(scene, lost), samples };
+    } catch (error) {
+      if (!(error instanceof HolderTurnedAway)) throw error;
+      const { message: said } = error;
+      const samples = users.map((user, index) =>
+        this.#sample(scene, user, wayAt(ways, index), unknown(said)),
+      );
+      return { session: { ...sessionFinding(scene, []), said }, samples };
     }
   }
-  const answer = await askForToken(context, stage, knocker.user);
-  if (answer.token !== null) {
-    const result = await knock('rtc', answer.token);
-    record({ credential: 'new', door: newTokenDoor, result, tokenGiven: true });
-  } else {
-    const refused = answer.status >= 400 && answer.status < 500;
-    const said = `endpoint ${answer.status}: ${answer.problem ?? ''}`;
-    const verdict = refused ? 'shut' : 'unknown';
-    const result = { verdict, said, witnessed: [], refreshTokenHarvested: false } as const;
-    record({ credential: 'new', door: newTokenDoor, result, tokenGiven: false });
+
+  findings(entry: EntryName, played: readonly PlayedScene[], pastLeeway: boolean): ReadmissionFindings {
+    const [gate, livekit] = [this.#controls.get('gate'), this.#controls.get('livekit')];
+    const refused = [...(livekit ?? [])].filter(
+      ([key, { opens }]) => opens === true && gate?.get(key)?.opens === false,
+    );
+    const samples = played.flatMap((scene) => scene.samples);
+    return {
+      entry,
+      ways: findingsOf(samples, this.#controls),
+      sessions: played.map(({ session }) => session),
+      holdersRefused: refused.map(([key]) => `${key}: ${gate?.get(key)?.said ?? ''}`),
+      tokensForBanned: this.#tokensForBanned,
+      endpointAnswers: this.#endpointAnswers,
+      pastLeeway,
+      samples,
+    };
   }
-  return attempts;
+
+  /** What every way says to somebody who has a seat; first the one that needs the session they are in. */
+  async #tryAsHolder(stage: Stage, user: SyntheticUser, witness: RoomWitness): Promise<Control> {
+    const { clock } = this.#context;
+    const [victim] = await seatVictims(this.#context, stage, [user]);
+    if (victim === undefined) throw new Error('nobody was seated');
+    const holder = await holderOf(this.#context, stage, victim, true);
+    const answer = await askForToken(this.#context, stage, user);
+    const keys = { ...holder.keys, ...(answer.token === null ? {} : { new: answer.token }) };
+    const control = new Map<string, { opens: boolean | null; said: string }>();
+    const inOrder = [...waysBack].sort(
+      (a, b) => Number(b.door === 'rtc-resume') - Number(a.door === 'rtc-resume'),
+    );
+    for (const way of inOrder) {
+      const token = keys[way.credential];
+      if (token === undefined || control.has(controlKey(way))) continue;
+      const key = { userId: user.id, token, sid: victim.participant.sid };
+      const said = await knock(way.door, key, stage.livekit.url, clock);
+      control.set(controlKey(way), { opens: opensFor(said), said: said.said });
+      if (said.kind === 'in' && said.left !== null) await said.leave();
+      await witness.clear(user.id);
+    }
+    await Promise.all([victim.participant.close(), holder.alias?.close()]);
+    return control;
+  }
+
+  async #try(
+    stage: Stage,
+    situation: SituationName,
+    loser: LostSeat,
+    way: Way,
+    witness: RoomWitness,
+  ): Promise<WayBackAttempt> {
+    const { clock, signal } = this.#context;
+    if (way.pastLeeway) {
+      const tooLong = await this.#waitPastLeeway(loser.keys.original);
+      if (tooLong !== null) return unknown(tooLong);
+    }
+    signal.throwIfAborted();
+    const scene = { url: stage.livekit.url, witness, clock, signal, mayWatch: mayWatch[situation] };
+    const { user, sid } = loser;
+    if (way.credential !== 'new') {
+      const token = loser.keys[way.credential];
+      if (token === undefined) return unknown('LiveKit signed no such token');
+      return tryWayBack(way.door, { userId: user.id, token, sid }, scene);
+    }
+    const answer = await askForToken(this.#context, stage, user);
+    const answered = answer.status > 0 && answer.status < 500;
+    if (situation === 'banned' && answered) this.#endpointAnswers += 1;
+    if (answer.token === null) {
+      const said = `endpoint ${answer.status}: ${answer.problem ?? ''}`;
+      return { ...unknown(said), verdict: answered ? 'CLOSED' : 'UNKNOWN' };
+    }
+    if (situation === 'banned') this.#tokensForBanned += 1;
+    return tryWayBack(way.door, { userId: user.id, token: answer.token, sid }, scene);
+  }
+
+  /** @returns why it was not waited, or null */
+  async #waitPastLeeway(original: string | undefined): Promise<string | null> {
+    const { clock, signal } = this.#context;
+    const expS = original === undefined ? undefined : decodeJwt(original).exp;
+    if (expS === undefined) return 'the token that was joined with never ends';
+    const waitMs = expS * 1000 + pastLeewayMs - clock.now();
+    if (waitMs > leewayWaitLimitMs) return `the token that was joined with lives for ${waitMs} ms more`;
+    await sleep(Math.max(0, waitMs), signal);
+    return null;
+  }
+
+  #sample(scene: Scene, user: SyntheticUser, way: Way, attempt: WayBackAttempt): WayBackSample {
+    const { entry, situation } = scene;
+    const { credential, door, title } = way;
+    const sample: WayBackSample = { entry, situation, credential, door, title, user: user.id, ...attempt };
+    this.#context.series('seat.readmission.ndjson', { ...sample });
+    return sample;
+  }
+
+  #note({ entry, situation, ways }: Scene, lost: readonly LostSeat[]): void {
+    const at = entry === 'gate' ? 'through the gate' : 'at LiveKit itself';
+    const waits = ways.some((way) => way.pastLeeway) ? ', two of them when their token is over' : '';
+    const text = `seat: ${lost.length} ${situation} users try to come back ${at}${waits}`;
+    this.#context.progress({ kind: 'note', text });
+  }
+
+  #witnessOf(streamId: string): RoomWitness {
+    const witness = this.#witnesses.get(streamId) ?? new RoomWitness(this.#admin, streamId);
+    this.#witnesses.set(streamId, witness);
+    return witness;
+  }
 }
 
-/** Comes back with the old token and stays: how long until something takes them out again. */
-async function dwell({ clock }: ProbeContext, stage: Stage, knocker: Knocker): Promise<number | null> {
-  const outcome = await enterRoom({
-    url: stage.livekit.url,
-    token: knocker.original,
-    door: { path: '/rtc' },
-    clock,
-  });
-  if (outcome.kind !== 'joined') return null;
-  const joinedAtMs = clock.monotonicMs();
-  const verdict = await awaitEjection(outcome.participant, dwellDeadlineMs);
-  await outcome.participant.close();
-  return verdict.ejected ? verdict.atMs - joinedAtMs : null;
+/** livekit.md §1: refused at +64 s, accepted at +59 s. */
+const pastLeewayMs = 65_000;
+
+/** Our own tokens live for 60 s; whoever gives out longer ones is told by the token probe, not by waiting for hours. */
+const leewayWaitLimitMs = 150_000;
+
+/** Users take the ways in turn. */
+function wayAt(ways: readonly Way[], index: number): Way {
+  const way = ways[index % ways.length];
+  if (way === undefined) throw new RangeError('there are no ways back to try');
+  return way;
 }
 
-function doorsOf(attempts: readonly Attempt[], control: readonly Attempt[]): DoorFinding[] {
-  const groups = Map.groupBy(attempts, ({ credential, door }) => `${credential} ${door}`);
-  return [...groups.values()].flatMap((group) => {
-    const [first] = group;
-    if (first === undefined) return [];
-    const { credential, door } = first;
-    // by door, whatever the token: a session can be resumed once, so only the first token gets to show it
-    const tries = control.filter((attempt) => attempt.door === door);
-    const holder = tries.find(({ result }) => result.verdict === 'open') ?? tries[0];
-    const open = group.filter(({ result }) => result.verdict === 'open').length;
-    const unknown = group.some(({ result }) => result.verdict === 'unknown');
-    const isDoor = holder?.result.verdict === 'open';
-    return [
-      {
-        credential,
-        door,
-        verdict: open > 0 ? 'open' : unknown ? 'unknown' : isDoor ? 'shut' : 'not_a_door',
-        attempts: group.length,
-        open,
-        said: countBy(group.map(({ result }) => result.said)),
-        control: holder?.result.said ?? 'not tried',
-        refreshTokensHarvested: group.filter(({ result }) => result.refreshTokenHarvested).length,
-      },
-    ];
-  });
+function unknown(said: string): WayBackAttempt {
+  return { verdict: 'UNKNOWN', said, witnessed: [], dwellMs: null, refreshTokenHarvested: false };
 }
 
-function countBy(texts: readonly string[]): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const text of texts) counts[text] = (counts[text] ?? 0) + 1;
-  return counts;
+/** null: nobody answered. */
+function opensFor({ kind }: Knock): boolean | null {
+  if (kind === 'silent') return null;
+  return kind === 'in' || kind === 'yes';
+}
+
+function sessionFinding({ entry, situation }: Scene, lost: readonly LostSeat[]): SessionFinding {
+  const of = (verdict: SessionEnd['verdict']) => lost.filter(({ session }) => session.verdict === verdict);
+  const [stayed, unclear] = [of('OPEN'), of('UNKNOWN')];
+  const ended = of('CLOSED').flatMap(({ session }) => (session.endedMs === null ? [] : [session.endedMs]));
+  const worst = stayed[0] ?? unclear[0] ?? lost[0];
+  return {
+    ...{ entry, situation, victims: lost.length, stayed: stayed.length },
+    verdict: worst?.session.verdict ?? 'UNKNOWN',
+    endedMs: ended.length === 0 ? null : Math.max(...ended),
+    said: worst?.session.said ?? 'nobody could lose a seat',
+  };
+}
+
+/** The rooms would outlive their streams; that one cannot be closed any more changes no finding. */
+async function leaveNoRoom(
+  context: ProbeContext,
+  admin: LiveKitAdmin,
+  rooms: readonly string[],
+): Promise<void> {
+  for (const room of rooms) {
+    await admin.deleteRoom(room).catch((error: unknown) => {
+      if (!(error instanceof TrollfixError)) throw error;
+      context.log.warn('seat probe: a room was left behind', { error: error.message });
+    });
+  }
 }

@@ -26,13 +26,18 @@ export interface Victim {
   readonly participant: SignalParticipant;
 }
 
+/** Somebody with a seat was given no token, or not let in with it: what was to be tried could not be. */
+export class HolderTurnedAway extends Error {
+  override readonly name = 'HolderTurnedAway';
+}
+
 /** Joins at once: beyond 8 the server queues them (181 ms at 50, 3 ms alone; measured). */
 const joinsAtOnce = 8;
 
 /** The refresh token follows `join` within a millisecond or two; half a second is a server that gives none. */
 const refreshTokenMs = 500;
 
-/** Grants seats to the users and has each of them join. @throws Error naming the first who could not get in */
+/** Grants seats to the users and has each of them join. @throws HolderTurnedAway for the first who could not get in */
 export async function seatVictims(
   context: ProbeContext,
   stage: Stage,
@@ -57,11 +62,13 @@ export function askForToken({ target }: ProbeContext, stage: Stage, user: Synthe
   });
 }
 
-/** Has a user who holds a seat join. @throws Error saying why it could not get in */
+/** Has a user who holds a seat join. @throws HolderTurnedAway saying why it could not get in */
 export async function seatVictim(context: ProbeContext, stage: Stage, user: SyntheticUser): Promise<Victim> {
   const answer = await askForToken(context, stage, user);
   if (answer.token === null) {
-    throw new Error(`the token endpoint gave a seat holder no token: ${answer.status} ${answer.problem}`);
+    throw new HolderTurnedAway(
+      `the token endpoint gave a seat holder no token: ${answer.status} ${answer.problem}`,
+    );
   }
   const outcome = await enterRoom({
     url: stage.livekit.url,
@@ -71,7 +78,7 @@ export async function seatVictim(context: ProbeContext, stage: Stage, user: Synt
   });
   if (outcome.kind !== 'joined') {
     const why = 'message' in outcome ? `: ${outcome.message}` : '';
-    throw new Error(`a seat holder could not join: ${outcome.kind}${why}`);
+    throw new HolderTurnedAway(`a seat holder could not join at ${stage.livekit.url}: ${outcome.kind}${why}`);
   }
   return { user, token: answer.token, participant: outcome.participant };
 }

@@ -84,7 +84,7 @@ export function enterRoom(options: {
   readonly deadlineMs?: number;
   readonly talk?: SignalTalk;
 }): Promise<SignalOutcome> {
-  const socket = new WebSocket(doorUrl(options.url, options.door), {
+  const socket = new WebSocket(signalUrl(options.url, options.door), {
     // in the header, so that no access log on the way holds the token
     headers: { Authorization: `Bearer ${options.token}` },
     perMessageDeflate: false,
@@ -93,7 +93,8 @@ export function enterRoom(options: {
   return session.enter(options.deadlineMs ?? joinDeadlineMs);
 }
 
-function doorUrl(base: string, door: SignalDoor): string {
+/** Where that door is, with all that it is asked but the token. */
+export function signalUrl(base: string, door: SignalDoor): string {
   const url = new URL(door.path, base.replace(/^http/, 'ws'));
   if (door.path === '/rtc/v1') {
     const request = new JoinRequest({

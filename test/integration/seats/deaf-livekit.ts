@@ -3,16 +3,19 @@ import { type AddressInfo, connect } from 'node:net';
 
 export interface DeafLiveKit extends AsyncDisposable {
   readonly url: string;
-  readonly removalsIgnored: () => number;
+  readonly ignored: () => number;
 }
 
-/** A real LiveKit behind a front that says yes to every removal and does nothing: what a probe must not be fooled by. */
-export async function startDeafLiveKit(realUrl: string): Promise<DeafLiveKit> {
+/** A real LiveKit behind a front that says yes to one kind of call and does nothing: what a probe must not be fooled by. */
+export async function startDeafLiveKit(
+  realUrl: string,
+  to: 'RemoveParticipant' | 'UpdateParticipant' = 'RemoveParticipant',
+): Promise<DeafLiveKit> {
   const { hostname, port } = new URL(realUrl);
-  let ignored = 0;
+  let count = 0;
   const server = createServer((request, response) => {
-    if (request.url?.endsWith('/RemoveParticipant')) {
-      ignored += 1;
+    if (request.url?.endsWith(`/${to}`)) {
+      count += 1;
       request.resume();
       response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
       return;
@@ -43,7 +46,7 @@ export async function startDeafLiveKit(realUrl: string): Promise<DeafLiveKit> {
   const address = server.address() as AddressInfo; // listening on TCP
   return {
     url: `ws://127.0.0.1:${address.port}`,
-    removalsIgnored: () => ignored,
+    ignored: () => count,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

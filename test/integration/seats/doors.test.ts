@@ -1,7 +1,13 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { DisconnectReason, LeaveRequest, SignalResponse } from '@livekit/protocol';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type WebSocket, WebSocketServer } from 'ws';
 import { systemClock } from '../../../src/kernel/clock.ts';
 import { Secret } from '../../../src/kernel/redact.ts';
-import { type DoorName, tryDoor } from '../../../src/probes/seat/doors.ts';
+import { type DoorName, type Knock, knock } from '../../../src/probes/seat/doors.ts';
+import { RoomWitness } from '../../../src/probes/seat/room-witness.ts';
 import { judgeDeparture } from '../../../src/probes/seat/victims.ts';
 import { type LiveKitAdmin, liveKitAdmin } from '../../../src/target/livekit/admin.ts';
 import { signLiveKitToken } from '../../../src/target/livekit/mint.ts';
@@ -116,27 +122,25 @@ describe('the admin client', () => {
 
 // livekit.md §2, against the same server: what a removal leaves open
 describe('after a removal', () => {
-  it.each<[DoorName, 'open' | 'shut']>([
-    ['rtc', 'open'],
-    ['rtc-v1', 'open'],
-    ['rtc-publish-alias', 'open'],
-    ['rtc-resume', 'shut'],
-    ['whip', 'open'],
-  ])('%s is %s, with the original and with the refreshed token', async (door, verdict) => {
+  it.each<[DoorName, Knock['kind'], string[]]>([
+    ['rtc', 'in', ['ada']],
+    ['rtc-v1', 'in', ['ada']],
+    ['rtc-publish-alias', 'in', ['ada#back']],
+    ['rtc-resume', 'refused', []],
+    ['rtc-validate', 'yes', []],
+    ['rtc-v1-validate', 'yes', []],
+    ['whip', 'in', ['ada']],
+  ])('%s says "%s", to the original and to the refreshed token', async (door, kind, inside) => {
     const room = `after-${door}`;
+    const witness = new RoomWitness(admin, room);
     const { userId, token, refreshed, sid } = await removed(room, 'ada');
     for (const key of [token, refreshed]) {
-      const attempt = await tryDoor(
-        door,
-        { userId, token: key, sid },
-        { admin, name: room, clock: systemClock },
-      );
-      expect(attempt.verdict).toBe(verdict);
-      expect(attempt.witnessed).toEqual(
-        verdict === 'shut' ? [] : [door === 'rtc-publish-alias' ? 'ada#back' : 'ada'],
-      );
+      const answer = await knock(door, { userId, token: key, sid }, server.livekit.url, systemClock);
+      expect(answer.kind).toBe(kind);
+      expect(await witness.offending(userId, false)).toEqual(inside);
       // whoever gets in by signal takes another ten minutes away
-      expect(attempt.refreshTokenHarvested).toBe(verdict === 'open' && door !== 'whip');
+      if (answer.kind === 'in') expect(answer.refreshTokenHarvested).toBe(door !== 'whip');
+      await witness.clear(userId);
     }
     expect(await admin.occupants(room)).toEqual([]);
   });
@@ -154,8 +158,43 @@ describe('after a removal', () => {
     const token = await tokenFor('resume', 'ada');
     const participant = await join(token);
     const key = { userId: 'ada', token, sid: participant.sid };
-    const attempt = await tryDoor('rtc-resume', key, { admin, name: 'resume', clock: systemClock });
-    expect(attempt).toMatchObject({ verdict: 'open', said: 'resumed', witnessed: ['ada'] });
+    const answer = await knock('rtc-resume', key, server.livekit.url, systemClock);
+    expect(answer).toMatchObject({ kind: 'in', said: 'resumed' });
+    expect(await new RoomWitness(admin, 'resume').offending('ada', false)).toEqual(['ada']);
     await participant.close();
+  });
+});
+
+describe('a door that does not decide', () => {
+  const answer = (message: SignalResponse) => (socket: WebSocket) => socket.send(message.toBinary());
+  const leave = (reason: DisconnectReason) =>
+    new SignalResponse({ message: { case: 'leave', value: new LeaveRequest({ reason }) } });
+
+  it.each<[string, (socket: WebSocket) => void, Knock['kind'], string]>([
+    ['the server’s own timeout', answer(leave(DisconnectReason.JOIN_FAILURE)), 'silent', 'JOIN_FAILURE'],
+    ['a connection that breaks', (socket) => socket.terminate(), 'silent', 'closed with 1006'],
+    ['something that is no LiveKit', (socket) => socket.send('hello'), 'silent', 'not a signal message'],
+    ['a removal in place of a join', answer(leave(DisconnectReason.STATE_MISMATCH)), 'refused', 'STATE'],
+  ])('%s: %s', async (_what, behave, kind, said) => {
+    const fake = new WebSocketServer({ host: '127.0.0.1', port: 0 });
+    fake.on('connection', behave);
+    await once(fake, 'listening');
+    const { port } = fake.address() as AddressInfo; // listening on TCP
+    const key = { userId: 'ada', token: 'x', sid: '' };
+    const heard = await knock('rtc', key, `ws://127.0.0.1:${port}`, systemClock);
+    expect(heard).toMatchObject({ kind, said: expect.stringContaining(said) });
+    fake.close();
+  });
+
+  it.each([500, 503, 429])('an answer of %i is no refusal', async (status) => {
+    const fake = createServer((_request, response) => response.writeHead(status).end('busy'));
+    await new Promise<void>((resolve) => fake.listen(0, '127.0.0.1', resolve));
+    const { port } = fake.address() as AddressInfo; // listening on TCP
+    for (const door of ['rtc', 'rtc-validate', 'whip'] as const) {
+      const key = { userId: 'ada', token: 'x', sid: '' };
+      expect((await knock(door, key, `ws://127.0.0.1:${port}`, systemClock)).kind).toBe('silent');
+    }
+    fake.closeAllConnections();
+    fake.close();
   });
 });
