@@ -43,6 +43,6 @@ export const groupSummaries: Readonly<Record<string, string>> = {
   report: 'read reports, or build them again from run records',
   seat: 'seats and bans on a stream, for moderators',
   gift: 'the gift ledger: backlog, settlement, one gift, reversal, audit',
-  token: 'LiveKit tokens: mint and inspect',
+  token: 'LiveKit tokens: mint, inspect, attack an endpoint that gives them',
   help: 'help on a command, or `help exit-codes`',
 };

@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
+import { formatDuration } from '../kernel/duration.ts';
 import { TrollfixError } from '../kernel/errors.ts';
 import { databaseError, withConnection } from '../target/postgres/pool.ts';
-import { drainSql, healthSql, lastRunHereSql, lockHolderSql, recentRunsSql } from './gifts.sql.ts';
+import { drainSql, healthSql, recentRunsSql, runBySourceSql, settlingNowSql } from './gifts.sql.ts';
 
 export type HealthVerdict = 'ok' | 'late' | 'failing' | 'diverging' | 'stalled';
 
@@ -47,6 +49,19 @@ export interface GiftBacklog {
   readonly health: GiftHealth;
   /** Newest first. */
   readonly runs: readonly SettlementRun[];
+  /** Who settles at this moment; null when nobody does. */
+  readonly settling: SettlingNow | null;
+}
+
+/** A session that holds the settlement lock, or is between two rounds. */
+export interface SettlingNow {
+  readonly pid: number;
+  /** As it calls itself; '' when it does not, or when this role may not see it. */
+  readonly application: string;
+  /** `gift_batch_logs.trigger_source`: cron, settler, manual …; null when it is no settlement run. */
+  readonly source: string | null;
+  readonly since: string | null;
+  readonly forS: number | null;
 }
 
 /** Backlog, verdict and the last `runs` settlement runs (20 by default). @throws TF-DB-001, TF-DB-002, TF-DB-003 */
@@ -56,10 +71,35 @@ export async function giftBacklog(pool: pg.Pool, options: { runs?: number } = {}
     const runs = await pool.query<RunRow>(recentRunsSql, [options.runs ?? 20]);
     const row = health.rows[0];
     if (row === undefined) throw new Error('gift_health gave no row'); // it is an aggregate: it always does
-    return { health: healthOf(row), runs: runs.rows.map(runOf) };
+    return { health: healthOf(row), runs: runs.rows.map(runOf), settling: await settlingNow(pool) };
   } catch (error) {
     throw databaseError(error);
   }
+}
+
+/** The session that settles now, or null. */
+export async function settlingNow(database: Queryable): Promise<SettlingNow | null> {
+  const { rows } = await database.query<SettlingRow>(settlingNowSql);
+  const row = rows[0];
+  if (row === undefined) return null;
+  const { pid, application, source, since, for_s: forS } = row;
+  return { pid, application, source, since: since?.toISOString() ?? null, forS };
+}
+
+/** `pid 4711, trollfix settler, for 4.2 s`. */
+export function settlingInWords({ pid, application, source, forS }: SettlingNow): string {
+  const name = application || source || 'of no name';
+  return `pid ${pid}, ${name}${forS === null ? '' : `, for ${formatDuration(Math.round(forS * 1000))}`}`;
+}
+
+type Queryable = Pick<pg.ClientBase, 'query'>;
+
+interface SettlingRow {
+  pid: number;
+  application: string;
+  source: string | null;
+  since: Date | null;
+  for_s: number | null;
 }
 
 /** What a drain has done so far. */
@@ -110,6 +150,9 @@ async function drainOn(client: pg.PoolClient, options: DrainOptions): Promise<Dr
     ...{ rounds: 0, claimed: 0, settled: 0, failed: 0, coinsMoved: 0, backlog: 0 },
     ...{ elapsedMs: 0, perS: 0 },
   };
+  // between two rounds of its run another drainer holds no lock, and the two of them would take turns at it
+  const other = await settlingNow(client);
+  if (other !== null) throw heldBy(other);
   while (true) {
     const leftMs = (options.budgetMs ?? Number.POSITIVE_INFINITY) - (performance.now() - beganAt);
     if (options.signal?.aborted) return { ...total, stoppedBy: 'interrupted' };
@@ -120,7 +163,7 @@ async function drainOn(client: pg.PoolClient, options: DrainOptions): Promise<Dr
     if (slice === undefined) throw new Error('the drain left no log row'); // it commits one before anything else
     if (slice.stop_reason === 'error') throw roundFailed(slice.error ?? 'unknown');
     if (slice.stop_reason === 'skipped_locked' && total.rounds + slice.rounds === 0)
-      throw await heldBy(client);
+      throw heldBy(await settlingNow(client));
     total = addSlice(total, slice, performance.now() - beganAt);
     options.onRound?.(total);
     if (slice.stop_reason === 'empty') return { ...total, stoppedBy: 'empty' };
@@ -128,15 +171,19 @@ async function drainOn(client: pg.PoolClient, options: DrainOptions): Promise<Dr
   }
 }
 
-/** One CALL of the drain on a connection, and the log row that it left; undefined when there is none. */
+/**
+ * One CALL of the drain, and the log row that it left; undefined when there is none. The two statements may be run by
+ * different backends.
+ */
 export async function callDrain(
-  client: pg.ClientBase,
+  database: Queryable,
   budgetMs: number,
   source: string,
   firstBatch: number,
 ): Promise<SliceRow | undefined> {
-  await client.query(drainSql, [budgetMs, source, firstBatch]);
-  return (await client.query<SliceRow>(lastRunHereSql)).rows[0];
+  const own = `${source}#${randomUUID().slice(0, 8)}`;
+  await database.query(drainSql, [budgetMs, own, firstBatch]);
+  return (await database.query<SliceRow>(runBySourceSql, [own])).rows[0];
 }
 
 interface SliceRow {
@@ -170,16 +217,11 @@ function roundFailed(message: string): TrollfixError {
   });
 }
 
-async function heldBy(client: pg.PoolClient): Promise<TrollfixError> {
-  const { rows } = await client.query<{ pid: number; application_name: string | null }>(lockHolderSql);
-  const holder = rows[0];
-  const who =
-    holder === undefined
-      ? 'which has just let it go'
-      : `pid ${holder.pid}${holder.application_name ? `, ${holder.application_name}` : ''}`;
+function heldBy(now: SettlingNow | null): TrollfixError {
+  const who = now === null ? 'it has just ended' : settlingInWords(now);
   return new TrollfixError('TF-GIFT-001', `another drainer is settling (${who})`, {
-    why: "one session settles at a time, or a sender's gifts could be decided out of order",
-    details: { pid: holder?.pid ?? null, application: holder?.application_name ?? null },
+    why: "one session settles at a time, or a sender's gifts could be decided out of order; nothing was done",
+    details: { ...(now ?? { pid: null, application: null, source: null, since: null, forS: null }) },
   });
 }
 

@@ -37,4 +37,16 @@ export const dataSchema = z.object({
       error: z.string().nullable(),
     }),
   ),
+  /** Who settles at this moment; null when nobody does. */
+  settling: z
+    .object({
+      pid: z.number(),
+      application: z.string(),
+      source: z.string().nullable(),
+      since: z.string().nullable(),
+      forS: z.number().nullable(),
+    })
+    .nullable(),
+  /** What verdict and forecast stand on, for a person. */
+  words: z.object({ verdict: z.string(), forecast: z.string() }),
 });
