@@ -17,8 +17,9 @@ export function answerRequest(response: ServerResponse, status: number, message:
     return;
   }
   const { req: request } = response;
-  // what is left of the body would be read as the next request
-  const unread = !request.complete;
+  const { 'transfer-encoding': coding, 'content-length': length } = request.headers;
+  // what is left of a body would be read as the next request
+  const unread = !request.complete && (coding !== undefined || Number(length ?? 0) > 0);
   response.writeHead(status, {
     ...headers,
     'content-length': Buffer.byteLength(message),
