@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
@@ -6,9 +7,11 @@ import { packageRoot } from '../kernel/package-root.ts';
 import type { CliCommand } from '../local/cli-child.ts';
 import { loopback } from '../local/free-port.ts';
 import type { QuotaProfile } from '../local/gateway/context.ts';
+import type { DemoOptions } from '../local/gateway/demo-site.ts';
 import type { GuardPorts } from '../local/guard-process.ts';
 import { type Stack, startStack } from '../local/stack.ts';
 import type { StackEnv } from '../local/stack-state.ts';
+import { demoStreamId, putDemoStream } from '../provision/demo-stream.ts';
 import { provisionUrl } from '../provision/provision-url.ts';
 import type { CommandContext } from './command.ts';
 
@@ -19,6 +22,8 @@ export interface EmbeddedStackOptions {
   readonly fresh?: boolean;
   readonly quota: QuotaProfile | null;
   readonly livekit: boolean;
+  /** With the demo page and its stream. */
+  readonly demo?: boolean;
 }
 
 /**
@@ -28,6 +33,7 @@ export interface EmbeddedStackOptions {
  */
 export function startEmbeddedStack(context: CommandContext, options: EmbeddedStackOptions): Promise<Stack> {
   const { env, stateDir, log, progress, signal } = context;
+  const demo = options.demo === true ? demoPage(progress) : null;
   return startStack({
     stateDir,
     persistent: options.persistent,
@@ -43,13 +49,23 @@ export function startEmbeddedStack(context: CommandContext, options: EmbeddedSta
       : null,
     settler: settlerCommand,
     guard: guardCommand,
+    demo,
     provision: async (stackEnv) => {
       await provisionUrl(stackEnv.DATABASE_URL, { log, progress });
+      if (demo !== null) await putDemoStream(stackEnv.DATABASE_URL, stackEnv.HLS_URL);
     },
     log,
     progress,
     signal,
   });
+}
+
+/** The page as the build bundled it; null in a clone that was never built. */
+function demoPage(progress: CommandContext['progress']): DemoOptions | null {
+  const dir = path.join(packageRoot, 'dist', 'demo');
+  if (existsSync(path.join(dir, 'index.html'))) return { dir, streamId: demoStreamId };
+  progress({ kind: 'note', text: 'without the demo page, which is not built: npm run build' });
+  return null;
 }
 
 /** Where tools that trollfix builds are kept: `~/.cache/trollfix`, or where XDG says. */

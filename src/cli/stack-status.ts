@@ -57,7 +57,9 @@ export function statusText(status: StatusData, style: Style): string {
   const head = ['SERVICE', 'HEALTH', 'VERSION', 'PID', 'URL'].map((title) => style.dim(title));
   const lines = alignColumns([head, ...rows]);
   const logs = path.join(status.stateDir, 'logs');
-  return `${[...lines, '', envText(status.env), style.dim(`logs: ${logs}`)].join('\n')}\n`;
+  const { DEMO_URL: demo } = status.env;
+  const demoLines = status.state === 'up' && demo ? [`demo: ${demo}`] : [];
+  return `${[...lines, '', envText(status.env), ...demoLines, style.dim(`logs: ${logs}`)].join('\n')}\n`;
 }
 
 function healthText(health: StackHealth['services'][number]['health'], style: Style): string {

@@ -4,8 +4,9 @@ import process from 'node:process';
 import type { Target } from '../config/target.ts';
 import { messageOf, TrollfixError } from '../kernel/errors.ts';
 import { Secret } from '../kernel/redact.ts';
+import type { QuotaProfile } from './gateway/context.ts';
 import { isAlive, type ProcessIdentity } from './process-identity.ts';
-import type { ServiceHealth } from './service.ts';
+import type { Service, ServiceHealth } from './service.ts';
 import type { ServiceName } from './service-names.ts';
 
 /** What a client of the stack needs, under the names that people know. Made for this stack, so it may be printed. */
@@ -24,6 +25,8 @@ export interface StackEnv {
   /** The live master playlist; empty when there is no HLS origin. */
   readonly HLS_URL: string;
   readonly TOKEN_ENDPOINT: string;
+  /** The demo page; empty when there is none. */
+  readonly DEMO_URL: string;
 }
 
 export interface ServiceState {
@@ -71,7 +74,28 @@ export const emptyEnv: StackEnv = {
   LIVEKIT_API_SECRET: '',
   HLS_URL: '',
   TOKEN_ENDPOINT: '',
+  DEMO_URL: '',
 };
+
+/** A service as the state file has it. */
+export function serviceStateOf(service: Service): ServiceState {
+  return {
+    name: service.name,
+    url: service.url,
+    port: service.port,
+    pid: service.pid,
+    startTime: service.identity?.startTime ?? null,
+    health: service.health,
+    version: service.version,
+    log: service.logFile,
+    ...(service.reason === undefined ? {} : { reason: service.reason }),
+  };
+}
+
+/** A quota as the state file has it. */
+export function quotaOf(quota: QuotaProfile | null): StackState['quota'] {
+  return quota === null ? null : { name: quota.name, messagesPerS: quota.messagesPerS };
+}
 
 const stateFileOf = (stateDir: string) => path.join(stateDir, 'stack.json');
 

@@ -4,6 +4,7 @@ import { messageOf } from '../kernel/errors.ts';
 import type { Logger, Progress } from '../kernel/log.ts';
 import type { CliCommand } from './cli-child.ts';
 import type { QuotaProfile } from './gateway/context.ts';
+import type { DemoOptions } from './gateway/demo-site.ts';
 import { mintApiKeys } from './gateway/keys.ts';
 import { platformStatements } from './gateway/platform/platform.ts';
 import { gatewayService } from './gateway-process.ts';
@@ -26,10 +27,11 @@ import { claimStateDir, registerOwnStack } from './stack-reaper.ts';
 import { forgetSecrets, makeSecrets, persistentSecrets, type StackSecrets } from './stack-secrets.ts';
 import {
   emptyEnv,
+  quotaOf,
   removeStackState,
-  type ServiceState,
   type StackEnv,
   type StackState,
+  serviceStateOf,
   writeStackState,
 } from './stack-state.ts';
 import { isPublicFolder, unprivilegedUser } from './unprivileged-user.ts';
@@ -50,6 +52,8 @@ export interface StackOptions {
   readonly settler: CliCommand | ((env: StackEnv) => CliCommand) | null;
   /** null, or left out: without a guard. Where there is no LiveKit there is nothing to guard. */
   readonly guard?: ((env: StackEnv, ports: GuardPorts) => CliCommand) | null;
+  /** null, or left out: the gateway serves no demo page. */
+  readonly demo?: DemoOptions | null;
   /** Called when database and gateway are up, before settler and guard start: migrations. */
   readonly provision?: (env: StackEnv) => Promise<void>;
   readonly log: Logger;
@@ -143,7 +147,7 @@ class EmbeddedStack implements Stack {
       persistent: this.#options.persistent,
       quota: quotaOf(this.#options.quota),
       dataDir: this.#dataDir,
-      services: serviceNames.flatMap((name) => this.#services.get(name) ?? []).map(serviceState),
+      services: serviceNames.flatMap((name) => this.#services.get(name) ?? []).map(serviceStateOf),
       env: this.#env,
     };
   }
@@ -282,6 +286,7 @@ class EmbeddedStack implements Stack {
           apiKeys,
           livekit: url === '' ? null : { url, apiKey, apiSecret, publicUrl },
           quota: this.#options.quota,
+          demo: this.#options.demo ?? null,
         },
         this.#logFile('gateway'),
       ),
@@ -294,6 +299,7 @@ class EmbeddedStack implements Stack {
       SUPABASE_SERVICE_ROLE_KEY: apiKeys.serviceRole,
       SUPABASE_JWT_SECRET: jwtSecret,
       TOKEN_ENDPOINT: `${gateway.url}/functions/v1/livekit-token`,
+      DEMO_URL: this.#options.demo ? `${gateway.url}/demo/` : '',
     };
   }
 
@@ -387,22 +393,4 @@ class EmbeddedStack implements Stack {
       service.kill(service.name === 'postgres' ? 'SIGINT' : 'SIGTERM');
     }
   }
-}
-
-function serviceState(service: Service): ServiceState {
-  return {
-    name: service.name,
-    url: service.url,
-    port: service.port,
-    pid: service.pid,
-    startTime: service.identity?.startTime ?? null,
-    health: service.health,
-    version: service.version,
-    log: service.logFile,
-    ...(service.reason === undefined ? {} : { reason: service.reason }),
-  };
-}
-
-function quotaOf(quota: QuotaProfile | null): StackState['quota'] {
-  return quota === null ? null : { name: quota.name, messagesPerS: quota.messagesPerS };
 }

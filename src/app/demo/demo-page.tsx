@@ -1,6 +1,5 @@
 import type { SupabaseClient } from '@supabase/supabase-js';
-import { useCallback, useState } from 'react';
-import type { SeatEjection } from '../seat-state.ts';
+import { useCallback } from 'react';
 import { useStreamSeats } from '../use-stream-seats.ts';
 import { ChatPanel } from './chat-panel.tsx';
 import { GiftPanel } from './gift-panel.tsx';
@@ -21,8 +20,8 @@ export function DemoPage(props: { readonly supabase: SupabaseClient; readonly st
   const { supabase, streamId } = props;
   const session = useSession(supabase);
   const userId = session?.user.id ?? null;
-  const [ejection, setEjection] = useState<SeatEjection | null>(null);
-  const seats = useStreamSeats({ supabase, streamId, userId, onEject: setEjection });
+  // the stage leaves the room when it is unmounted; an app that keeps its room elsewhere leaves it in onEject
+  const seats = useStreamSeats({ supabase, streamId, userId });
   const read = useCallback(() => readStream(supabase, streamId), [supabase, streamId]);
   const [stream] = usePolled(read, streamPollMs);
 
@@ -31,7 +30,7 @@ export function DemoPage(props: { readonly supabase: SupabaseClient; readonly st
       <header className="top">
         <p className="brand">trollfix</p>
         <h1>{stream?.title ?? 'Demo stream'}</h1>
-        {stream?.isLive === true && <span className="live">Live</span>}
+        {stream?.isLive === true && <span className="on-air">Live</span>}
         {session ? (
           <div className="who">
             <span>{nameOf(session.user.user_metadata) ?? session.user.email}</span>
@@ -48,13 +47,7 @@ export function DemoPage(props: { readonly supabase: SupabaseClient; readonly st
           <div className="column">
             <Player url={stream?.hlsUrl ?? null} />
             {session ? (
-              <SeatPanel
-                supabase={supabase}
-                streamId={streamId}
-                userId={session.user.id}
-                seats={seats}
-                ejection={ejection}
-              />
+              <SeatPanel supabase={supabase} streamId={streamId} userId={session.user.id} seats={seats} />
             ) : (
               session === null && <SignIn supabase={supabase} />
             )}

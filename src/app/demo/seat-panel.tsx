@@ -24,10 +24,9 @@ export function SeatPanel(props: {
   readonly streamId: string;
   readonly userId: string;
   readonly seats: StreamSeats;
-  readonly ejection: SeatEjection | null;
 }) {
-  const { supabase, streamId, userId, seats, ejection } = props;
-  const { seat, connection } = seats;
+  const { supabase, streamId, userId, seats } = props;
+  const { seat, connection, ejection } = seats;
   return (
     <section className="card" aria-labelledby="stage-title">
       <div className="card-head">
@@ -52,7 +51,7 @@ export function SeatPanel(props: {
       )}
       {(seat.status === 'none' || seat.status === 'lost') && (
         <>
-          {seats.ejection !== null && ejection !== null && (
+          {ejection !== null && (
             <p className="loss" role="alert">
               {losses[ejection.cause]}
               {ejection.reason !== null && ` Reason: ${ejection.reason}`}

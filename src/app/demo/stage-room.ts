@@ -38,6 +38,8 @@ export function joinStage(options: {
     const { token, url } = await askForToken(options.supabase, options.streamId);
     const livekit = await import('livekit-client');
     if (isOver) return;
+    // its own log tells every step, addresses and all
+    livekit.setLogLevel('warn');
     const { RoomEvent } = livekit;
     const joining = new livekit.Room();
     room = joining;

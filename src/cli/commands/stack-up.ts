@@ -21,6 +21,7 @@ export async function runUp(context: CommandContext, input: CommandInput): Promi
     fresh: input.options.fresh === true,
     quota: plan === undefined ? null : quotaProfiles[plan],
     livekit: input.options.livekit !== false,
+    demo: true,
   });
   const status = await stackStatus(context.stateDir, stack.state).catch(async (error: unknown) => {
     await stack.stop();
