@@ -112,4 +112,6 @@ export const otherVariables: readonly string[] = [
   'TROLLFIX_TARGET',
   'TROLLFIX_CONFIG',
   'TROLLFIX_LIVEKIT_BIN',
+  // of `token attack`: whose session asks
+  'TROLLFIX_SESSION',
 ];

@@ -284,6 +284,16 @@ export const errorCatalogue = {
     title: 'the token is dangerous',
     help: 'Read the findings; fix whatever gives such tokens out.',
   },
+  'TF-TOK-004': {
+    exit: ExitCode.checkFailed,
+    title: 'the token endpoint was breached',
+    help: 'Each case says what was asked and what the token grants; `docs/tokens.md` tells what an endpoint must hold.',
+  },
+  'TF-TOK-005': {
+    exit: ExitCode.inconclusive,
+    title: 'nothing could be said about the token endpoint',
+    help: 'Check that an honest request gets a token: the address, the form of the request, a fresh session.',
+  },
   // PROV: provisioning
   'TF-PROV-001': {
     exit: ExitCode.checkFailed,

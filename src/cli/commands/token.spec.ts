@@ -1,5 +1,6 @@
 import type { CommandSpec } from '../command.ts';
 import { streamOption, userArgument } from './seat.spec.ts';
+import { tokenAttackSpec } from './token-attack.spec.ts';
 
 export const tokenMintSpec: CommandSpec = {
   path: ['token', 'mint'],
@@ -23,13 +24,15 @@ export const tokenInspectSpec: CommandSpec = {
   path: ['token', 'inspect'],
   summary: 'decode a LiveKit token and judge it in words',
   description:
-    "Says who may do what where and until when, and what is wrong with it. With the target's API secret at hand the " +
+    'Says who may do what where and until when, with the defaults that LiveKit fills in for grants the token does not ' +
+    "state, what whoever holds it can do, and what is wrong with it. Needs no secret; with the target's at hand the " +
     'signature is checked too. Exits 99 when the token is dangerous.',
   examples: [
     {
       line: 'trollfix token inspect < token.txt',
       does: 'a token from stdin: it stays out of the shell history',
     },
+    { line: 'trollfix token inspect --file token.txt --json', does: 'a token from a file' },
     { line: 'trollfix token inspect eyJhbGciOi…', does: 'a token from the command line' },
   ],
   arguments: [
@@ -39,9 +42,10 @@ export const tokenInspectSpec: CommandSpec = {
       required: false,
     },
   ],
+  options: [{ flags: '--file <file>', description: 'a file that holds the JWT; - is stdin' }],
   kind: 'token-inspect',
   dataSchema: async () => (await import('../outputs/token-inspect.ts')).dataSchema,
   load: async () => (await import('./token.ts')).runTokenInspect,
 };
 
-export const tokenSpecs: readonly CommandSpec[] = [tokenMintSpec, tokenInspectSpec];
+export const tokenSpecs: readonly CommandSpec[] = [tokenMintSpec, tokenInspectSpec, tokenAttackSpec];

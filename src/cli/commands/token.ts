@@ -3,7 +3,8 @@ import { findStream, findUser } from '../../ops/seat-lookup.ts';
 import { mintSeatToken } from '../../ops/tokens.ts';
 import { inspectToken, type TokenInspection } from '../../target/livekit/token-inspection.ts';
 import type { CommandContext, CommandInput, CommandResult } from '../command.ts';
-import { requiredArgument, requiredOption } from '../input-values.ts';
+import { requiredArgument, requiredOption, textOption } from '../input-values.ts';
+import { readText } from '../read-text.ts';
 import { withSeatDesk } from './seat-desk.ts';
 
 export async function runTokenMint(context: CommandContext, input: CommandInput): Promise<CommandResult> {
@@ -47,8 +48,7 @@ export async function runTokenMint(context: CommandContext, input: CommandInput)
 }
 
 export async function runTokenInspect(context: CommandContext, input: CommandInput): Promise<CommandResult> {
-  const given = input.arguments.token;
-  const token = typeof given === 'string' ? given : await context.readStdin();
+  const token = await givenToken(context, input);
   const livekit = await liveKitIfAny(context);
   const inspection = await inspectToken(token, {
     nowMs: context.clock.now(),
@@ -69,6 +69,18 @@ export async function runTokenInspect(context: CommandContext, input: CommandInp
   };
 }
 
+/** The argument, `--file`, or stdin. @throws TF-CLI-003 for two of them, TF-CFG-001 for a file that cannot be read */
+async function givenToken(context: CommandContext, input: CommandInput): Promise<string> {
+  const given = input.arguments.token;
+  const file = textOption(input, 'file');
+  if (typeof given === 'string' && file !== undefined) {
+    throw new TrollfixError('TF-CLI-003', 'give the token or --file, not both');
+  }
+  if (typeof given === 'string' && given !== '-') return given;
+  if (file === undefined || file === '-') return context.readStdin();
+  return readText(context.cwd, file, '--file');
+}
+
 /** A token can be read without any target: only its signature then stays unchecked. */
 async function liveKitIfAny(context: CommandContext) {
   try {
@@ -84,16 +96,39 @@ const levelWords = { danger: 'DANGER ', warning: 'warning', note: 'note   ' } as
 function inspectionText({ terminal }: CommandContext, inspection: TokenInspection): string {
   const { style } = terminal;
   const paint = { danger: style.red, warning: style.yellow, note: style.dim } as const;
-  const life = inspection.lifetimeSeconds === null ? '' : ` (${inspection.lifetimeSeconds} s)`;
+  const paintVerdict = { dangerous: style.red, questionable: style.yellow, safe: style.green } as const;
+  const { verdict, findings, abilities } = inspection;
   return `${[
     `identity   ${inspection.identity ?? 'none'}${inspection.name ? ` (${inspection.name})` : ''}`,
     `room       ${inspection.room ?? 'none'}`,
-    `grants     ${grantWords(inspection.grants)}`,
-    `expires    ${inspection.expiresAt ?? 'never'}${life}${inspection.expired ? ', expired' : ''}`,
+    `grants     ${permissionWords(inspection)}`,
+    `lives      ${lifeWords(inspection)}`,
     `signature  ${inspection.signature.replace('_', ' ')} (${inspection.algorithm}, issued by ${inspection.issuer ?? 'nobody'})`,
-    `verdict    ${inspection.verdict}`,
-    ...inspection.findings.map(({ level, text }) => `  ${paint[level](`${levelWords[level]}  ${text}`)}`),
+    '',
+    'whoever holds it can',
+    ...abilities.map((text) => `  ${text}`),
+    '',
+    `verdict    ${paintVerdict[verdict](verdict)}`,
+    ...findings.map(({ level, text }) => `  ${paint[level](`${levelWords[level]}  ${text}`)}`),
   ].join('\n')}\n`;
+}
+
+/** Every permission that LiveKit derives, and which of them the token does not say. */
+function permissionWords({ permissions, grants }: TokenInspection): string {
+  const derived = permissions.filter(({ stated, allowed }) => stated || allowed);
+  const words = derived.map(({ grant, allowed, stated }) => {
+    const word = allowed ? grant : `no ${grant}`;
+    return stated ? word : `${word} (not stated: LiveKit's default)`;
+  });
+  const names = new Set(permissions.map(({ grant }) => grant));
+  const others = Object.fromEntries(Object.entries(grants).filter(([grant]) => !names.has(grant)));
+  return [grantWords(others), ...words].filter((word) => word !== 'none').join(', ') || 'none';
+}
+
+function lifeWords({ expiresAt, lifetimeSeconds, acceptedUntil, expired }: TokenInspection): string {
+  if (expiresAt === null) return 'for ever: it has no exp, and LiveKit accepts that';
+  const life = lifetimeSeconds === null ? '' : ` (${lifetimeSeconds} s in all)`;
+  return `until ${expiresAt}${life}${expired ? ', which is over' : ''}; LiveKit takes it until ${acceptedUntil}`;
 }
 
 function grantWords(grants: object): string {

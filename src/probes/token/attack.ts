@@ -1,6 +1,6 @@
 import { sleep } from '../../kernel/clock.ts';
 import type { Secret } from '../../kernel/redact.ts';
-import { requestToken } from '../../target/livekit/token-endpoint.ts';
+import { requestToken, type TokenAnswer } from '../../target/livekit/token-endpoint.ts';
 import { formRequest, type TokenForm } from '../../target/livekit/token-form.ts';
 import type { Group } from './hostile-case.ts';
 import { hostileCases } from './hostile-cases.ts';
@@ -40,11 +40,20 @@ export async function attackTokenEndpoint(options: AttackOptions): Promise<Attac
     else {
       if (rows.length > 0 && options.paceMs > 0) await sleep(options.paceMs, signal);
       const { url, request } = formRequest(form, testCase.ask);
-      result = await judge.judge(testCase, await requestToken(url, request, form.tokenField));
+      const answer = await requestToken(url, request, form.tokenField);
+      result = await judge.judge(testCase, withoutSessions(answer, scene));
     }
     const row = { group: testCase.group, name: testCase.name, ...result };
     options.onRow?.(row);
     rows.push(row);
   }
   return rows;
+}
+
+/** An endpoint may repeat what it was told; sessions that are no JWT would not be known for secrets. */
+function withoutSessions(answer: TokenAnswer, { people }: Scene): TokenAnswer {
+  let { problem } = answer;
+  for (const { jwt } of Object.values(people))
+    if (jwt) problem = problem?.replaceAll(jwt, '[session]') ?? null;
+  return { ...answer, problem };
 }

@@ -18,7 +18,7 @@ const expiringSeatMs = 1_000;
 
 /**
  * Casts the parts on a target of our own schema: seats given, taken, run out, and a ban.
- * @param trusted whether the endpoint is the target's own: only then it is shown the service-role key
+ * @param trusted whether the endpoint is the target's own: only then it is shown what the target's keys have signed
  */
 export async function castScene(context: ProbeContext, cohort: SeatCohort, trusted: boolean): Promise<Scene> {
   const { target, clock, signal } = context;
@@ -43,7 +43,7 @@ export async function castScene(context: ProbeContext, cohort: SeatCohort, trust
     ...{ stream, otherStream, endedStream: ended ? endedStream : null },
     apiKey: target.anonKey.reveal(),
     serviceRoleKey: trusted ? (target.serviceRoleKey?.reveal() ?? null) : null,
-    jwtSecret: target.jwtSecret?.reveal() ?? null,
+    jwtSecret: trusted ? (target.jwtSecret?.reveal() ?? null) : null,
     publicKeys: (await fetchPublicKeys(`${target.supabaseUrl}/auth/v1/.well-known/jwks.json`)) ?? [],
     people: Object.fromEntries(people),
     strict: true,

@@ -6,6 +6,9 @@ import { claimsOf, type ForgersKeys } from './scene.ts';
 /** Long enough that only what is wrong with a forged session can be why it is refused. */
 const sessionLifeS = 3_600;
 
+/** A session that the real key has signed opens more than this endpoint while it lives: as short as an attack takes. */
+const signedLifeS = 120;
+
 type Missing = { readonly missing: string };
 type Claims = Record<string, unknown>;
 
@@ -131,17 +134,17 @@ function signedCases(write: CaseWriter): TokenCase[] {
     const missing = { missing: "needs the project's JWT secret" };
     return write.refusedCaller(name, jwtSecret === null || id === null ? missing : make(jwtSecret, id));
   };
-  const fresh = { iss: 'supabase', aud: 'authenticated', iat: nowS, exp: nowS + sessionLifeS };
+  const fresh = { iss: 'supabase', aud: 'authenticated', iat: nowS, exp: nowS + signedLifeS };
   const asRole = (role: unknown) => (secret: string, sub: string) => hs256(secret, { ...fresh, sub, role });
   const asAudience = (aud: unknown) => (secret: string, sub: string) =>
     hs256(secret, { ...fresh, sub, role: 'authenticated', aud });
   return [
-    sign('an expired JWT', (secret, sub) => mintUserToken(secret, sub, nowS - 7_200, nowS - sessionLifeS)),
+    sign('an expired JWT', (secret, sub) => mintUserToken(secret, sub, nowS - 7_200, nowS - signedLifeS)),
     sign('a JWT that is not valid yet', (secret, sub) =>
-      hs256(secret, { ...fresh, sub, role: 'authenticated', nbf: nowS + sessionLifeS }),
+      hs256(secret, { ...fresh, sub, role: 'authenticated', nbf: nowS + 60, exp: nowS + 60 + signedLifeS }),
     ),
     sign('a valid JWT of an alias', (secret, sub) =>
-      mintUserToken(secret, `${sub}#x`, nowS, nowS + sessionLifeS),
+      mintUserToken(secret, `${sub}#x`, nowS, nowS + signedLifeS),
     ),
     sign('a valid JWT of no user', (secret) => hs256(secret, { ...fresh, role: 'authenticated' })),
     sign('a valid JWT of several users', (secret, sub) =>

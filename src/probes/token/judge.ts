@@ -36,8 +36,11 @@ export class Judge {
   readonly #scene: Scene;
   readonly #livekit: { readonly apiKey: string; readonly apiSecret: Secret } | undefined;
   readonly #nowMs: () => number;
-  /** Claims of the token that the same user got for the same room when asking honestly. */
-  readonly #honest = new Map<string, TokenInspection>();
+  /** The token that the same user got for the same room when asking honestly, and what was wrong with it then. */
+  readonly #honest = new Map<
+    string,
+    { readonly inspection: TokenInspection; readonly why: readonly string[] }
+  >();
 
   /** @param livekit with it signatures are checked too */
   constructor(
@@ -69,8 +72,14 @@ export class Judge {
     if (expect.kind === 'refused') {
       return { verdict: 'breached', answer: said, why: ['a token was given'], claims };
     }
-    const why = this.#excesses(inspection, expect.allow);
-    if (expect.kind === 'token') this.#remember(inspection, expect.allow);
+    const found = this.#excesses(inspection, expect.allow);
+    const honest = this.#honest.get(keyOf(expect.allow));
+    if (expect.kind === 'token' && honest === undefined) {
+      this.#honest.set(keyOf(expect.allow), { inspection, why: found });
+    }
+    // what every token of this user has wrong was told with the honest one: here counts what the hostility gained
+    const told = expect.kind === 'at_most' ? (honest?.why ?? []) : [];
+    const why = found.filter((text) => !told.includes(text));
     return { verdict: why.length === 0 ? 'held' : 'breached', answer: said, why, claims };
   }
 
@@ -137,19 +146,14 @@ export class Judge {
   /** By our own rules, or as honest requests showed them; null where nothing is known to compare with. */
   #expected(allow: Allowance) {
     const { strict } = this.#scene;
-    const honest = this.#honest.get(keyOf(allow)) ?? null;
+    const honest = this.#honest.get(keyOf(allow))?.inspection ?? null;
     if (strict) return { identity: allow.user.id, room: allow.stream, honest };
-    const sameStream = [...this.#honest].find(([key]) => key.endsWith(` ${allow.stream}`))?.[1];
+    const sameStream = [...this.#honest].find(([key]) => key.endsWith(` ${allow.stream}`))?.[1].inspection;
     return {
       identity: honest?.identity ?? null,
       room: honest?.room ?? sameStream?.room ?? null,
       honest,
     };
-  }
-
-  #remember(inspection: TokenInspection, allow: Allowance): void {
-    const key = keyOf(allow);
-    if (!this.#honest.has(key)) this.#honest.set(key, inspection);
   }
 }
 

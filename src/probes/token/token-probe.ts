@@ -1,13 +1,10 @@
 import { type Measurement, notRun } from '../../record/measurement.ts';
-import { requestToken } from '../../target/livekit/token-endpoint.ts';
 import { ownTokenForm } from '../../target/livekit/token-form.ts';
 import type { LoadPlan, ProbeContext, ProbeResult } from '../probe.ts';
-import { missingForCohort, openSeatCohort } from '../seat-cohort.ts';
+import { missingForCohort } from '../seat-cohort.ts';
 import { countMetric, judgeThresholds, readThresholds } from '../verdict.ts';
-import { type AttackRow, attackTokenEndpoint } from './attack.ts';
-import { castScene, castSize } from './cast.ts';
-import type { Scene } from './scene.ts';
-import { checkServiceRole } from './service-role.ts';
+import type { AttackRow } from './attack.ts';
+import { attackOwnEndpoint } from './own-endpoint.ts';
 
 const measurementId = 'token.hygiene';
 const title = 'Token Hygiene';
@@ -27,41 +24,14 @@ export async function runTokenProbe(context: ProbeContext, _plan: LoadPlan): Pro
   if (tokenEndpoint === undefined || missing !== null) {
     return { measurements: [notRun(measurementId, title, 'cases held', missing ?? '')] };
   }
-  const cohort = await openSeatCohort(context, { ...castSize, name: 'token' });
-  try {
-    const scene = await castScene(context, cohort, true);
-    const unusable = await unusableEndpoint(tokenEndpoint, scene);
-    if (unusable !== null) return { measurements: [notRun(measurementId, title, 'cases held', unusable)] };
-    const rows = await attackOwnEndpoint(context, scene);
-    for (const row of rows) context.series('token.hygiene.ndjson', { ...row });
-    return { measurements: [hygieneMeasurement(rows)] };
-  } finally {
-    await cohort.close();
-  }
-}
-
-async function attackOwnEndpoint(context: ProbeContext, scene: Scene): Promise<AttackRow[]> {
-  const { target, clock, signal } = context;
-  const rows = await attackTokenEndpoint({
-    form: ownTokenForm(target.tokenEndpoint ?? ''),
-    scene,
-    livekit: target.livekit,
+  const rows = await attackOwnEndpoint(context, {
+    form: ownTokenForm(tokenEndpoint),
+    trusted: true,
     paceMs: 0,
-    nowMs: () => clock.now(),
-    signal,
   });
-  return [...rows, ...(await checkServiceRole(context, scene))];
-}
-
-/** Why nothing can be learnt from the endpoint: one that is not there, or has no LiveKit, gives nobody a token. */
-async function unusableEndpoint(endpoint: string, scene: Scene): Promise<string | null> {
-  const body = JSON.stringify({ streamId: scene.stream });
-  const bearer = scene.people.viewer?.jwt ?? null;
-  const answer = await requestToken(endpoint, { apiKey: scene.apiKey, bearer, body });
-  if (answer.status === 0)
-    return `${endpoint} does not answer (${answer.problem}): check \`trollfix status\``;
-  if (answer.status !== 503) return null;
-  return `${endpoint} gives no tokens (503: ${answer.problem}): start LiveKit, \`trollfix up --detach\``;
+  if (typeof rows === 'string') return { measurements: [notRun(measurementId, title, 'cases held', rows)] };
+  for (const row of rows) context.series('token.hygiene.ndjson', { ...row });
+  return { measurements: [hygieneMeasurement(rows)] };
 }
 
 function hygieneMeasurement(rows: readonly AttackRow[]): Measurement {

@@ -121,12 +121,12 @@ describe('the table against an endpoint with one leak', () => {
   });
 
   it.each(['implicit-flags', 'lives-for-hours'] as const)(
-    '%s is wrong with every token there is',
+    '%s is told once with every honest token, not with every question',
     async (leak) => {
       const rows = await attack(leak);
-      const given = rows.filter(({ answer }) => answer?.endsWith('with a token'));
-      expect(given.length).toBeGreaterThan(40);
-      expect(namesOf(rows, 'breached')).toEqual(given.map(({ name }) => name));
+      const honest = rows.filter(({ group }) => group === 'honest');
+      expect(namesOf(rows, 'breached')).toEqual(honest.map(({ name }) => name));
+      expect(honest.length).toBe(7);
     },
   );
 });
