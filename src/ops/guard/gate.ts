@@ -252,9 +252,11 @@ class RunningGate implements Gate {
     if (outcome.kind === 'failed') this.#noteUpstream(outcome.status);
     if (outcome.kind === 'open') {
       this.#noteUpstream(101);
-      this.#sessions.add(entry, outcome.session);
+      // not the entry itself: it holds the token, and a pair is told to logs and hooks
+      const pair = { streamId: entry.streamId, userId: entry.userId };
+      this.#sessions.add(pair, outcome.session);
       // told between the last look and now
-      this.#cutBanned([entry]);
+      this.#cutBanned([pair]);
     }
   }
 

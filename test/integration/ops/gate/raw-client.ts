@@ -27,10 +27,15 @@ export async function rawClient(
   socket.on('error', () => {
     broke = true;
   });
-  const closed = once(socket, 'close').then(() => ({ received, broke }));
+  const closed = closeOf(socket).then(() => ({ received, broke }));
   await once(socket, 'connect');
   if (first !== undefined) socket.write(first);
   return { socket, received: () => received, send: (text) => socket.write(text), closed };
+}
+
+/** Resolves when a socket is closed, broken or not. */
+export function closeOf(socket: Socket): Promise<void> {
+  return new Promise((resolve) => socket.once('close', () => resolve()));
 }
 
 /** Sends a request and gives all that comes until the connection is closed. */
