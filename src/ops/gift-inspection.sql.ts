@@ -24,7 +24,7 @@ from public.gift_pending q where q.seq = $1::bigint`;
 
 /** The run that decided it; no row once housekeeping took the log away. $1 batch id */
 export const batchSql = `
-select b.id::text as id, split_part(b.trigger_source, '#', 1) as source, b.started_at, b.finished_at, b.rounds,
+select b.id::text as id, b.trigger_source as source, b.started_at, b.finished_at, b.rounds,
   b.claimed::text as claimed, b.settled::text as settled, b.failed::text as failed, b.stop_reason, b.error
 from public.gift_batch_logs b where b.id = $1::bigint`;
 

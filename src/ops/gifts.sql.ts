@@ -1,25 +1,21 @@
 export const healthSql = `
 select verdict, backlog::text, oldest_pending_s, last_started_at, last_finished_at, since_last_finish_s, last_stop_reason,
-  last_error, runs_without_end::text, ingest_per_s, capacity_per_s, seconds_to_drain
+  last_error, runs_without_end::text, ingest_per_s, capacity_per_s, sustained_per_s, seconds_to_drain,
+  skipped_since_finish::text
 from public.gift_health`;
 
-/** The last runs, newest first. What stands behind a # in the source only tells one call from another. */
+/** The last runs, newest first. */
 export const recentRunsSql = `
-select id::text, split_part(trigger_source, '#', 1) as trigger_source, started_at, finished_at, rounds, claimed::text, settled::text, failed::text,
+select id::text, trigger_source, started_at, finished_at, rounds, claimed::text, settled::text, failed::text,
   coins_moved::text, backlog_count::text, extract(epoch from oldest_pending_age)::float8 as oldest_pending_s,
   ingest_per_s, drain_per_s, stop_reason, error
 from public.gift_batch_logs l order by l.id desc limit $1`;
 
-/** Not in a transaction: the procedure commits each round. */
-export const drainSql = 'call public.drain_gift_ledger($1, $2, $3)';
-
 /**
- * The log row of one CALL, found by the source that it alone gave: through a transaction pooler the next statement may be
- * another backend's, so a pid would find somebody else's run.
+ * Not in a transaction: the procedure commits each round. It gives the log row of this very run, which no other statement
+ * could find for certain: through a transaction pooler the next one may be another backend's. $1 budget in ms, $2 who calls
  */
-export const runBySourceSql = `
-select rounds, claimed::text, settled::text, failed::text, coins_moved::text, backlog_count::text, stop_reason, error
-from public.gift_batch_logs where trigger_source = $1 order by id desc limit 1`;
+export const drainSql = 'call public.drain_gift_ledger($1, $2)';
 
 /**
  * Who settles now: whoever holds the settlement lock (29798, 1), or is between two rounds of a run. Since when that run
@@ -31,7 +27,7 @@ with holder as (
   where l.locktype = 'advisory' and l.classid = 29798 and l.objid = 1 and l.granted
     and l.database = (select oid from pg_database where datname = current_database())
 ), run as (
-  select r.backend_pid as pid, split_part(r.trigger_source, '#', 1) as source, r.started_at
+  select r.backend_pid as pid, r.trigger_source as source, r.started_at
   from public.gift_batch_logs r join pg_stat_activity a on a.pid = r.backend_pid
   where r.finished_at is null and r.started_at > now() - interval '1 hour' and a.backend_start <= r.started_at
     and a.state is distinct from 'idle'

@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
+import { z } from 'zod';
 import { formatDuration } from '../kernel/duration.ts';
 import { TrollfixError } from '../kernel/errors.ts';
 import { databaseError, withConnection } from '../target/postgres/pool.ts';
-import { drainSql, healthSql, recentRunsSql, runBySourceSql, settlingNowSql } from './gifts.sql.ts';
+import { drainSql, healthSql, recentRunsSql, settlingNowSql } from './gifts.sql.ts';
 
 export type HealthVerdict = 'ok' | 'late' | 'failing' | 'diverging' | 'stalled';
 
@@ -20,8 +20,12 @@ export interface GiftHealth {
   /** Runs of the last 10 minutes that began and died. */
   readonly runsWithoutEnd: number;
   readonly ingestPerS: number | null;
-  /** The best rate of a run of 1000 gifts or more within the last hour. */
+  /** Gifts per second of work, of the last large runs. */
   readonly capacityPerS: number | null;
+  /** What the schedule makes of it: less than the capacity when its runs stop at their budget. */
+  readonly sustainedPerS: number | null;
+  /** Runs since the last one that finished which found the lock taken. */
+  readonly skippedSinceFinish: number;
   /** null when it would never end, or when nothing is known of the capacity. */
   readonly secondsToDrain: number | null;
 }
@@ -131,9 +135,6 @@ export interface DrainOptions {
 
 /** A call's share: a drain answers Ctrl-C and shows progress about once a second. */
 const sliceMs = 1000;
-/** Where a slice begins when the one before it was full: what a round of half a second takes at the measured rates. */
-const resumedBatch = 16_000;
-
 /**
  * Settles what is pending, now, in the rounds of `drain_gift_ledger`. Stops between slices when the signal aborts;
  * every round that was done is committed.
@@ -157,10 +158,8 @@ async function drainOn(client: pg.PoolClient, options: DrainOptions): Promise<Dr
     const leftMs = (options.budgetMs ?? Number.POSITIVE_INFINITY) - (performance.now() - beganAt);
     if (options.signal?.aborted) return { ...total, stoppedBy: 'interrupted' };
     if (leftMs <= 0) return { ...total, stoppedBy: 'time' };
-    const firstBatch = total.rounds === 0 ? 1000 : resumedBatch;
     const budgetMs = Math.ceil(Math.min(sliceMs, leftMs));
-    const slice = await callDrain(client, budgetMs, options.source ?? 'manual', firstBatch);
-    if (slice === undefined) throw new Error('the drain left no log row'); // it commits one before anything else
+    const slice = await callDrain(client, budgetMs, options.source ?? 'manual');
     if (slice.stop_reason === 'error') throw roundFailed(slice.error ?? 'unknown');
     if (slice.stop_reason === 'skipped_locked' && total.rounds + slice.rounds === 0)
       throw heldBy(await settlingNow(client));
@@ -171,41 +170,35 @@ async function drainOn(client: pg.PoolClient, options: DrainOptions): Promise<Dr
   }
 }
 
-/**
- * One CALL of the drain, and the log row that it left; undefined when there is none. The two statements may be run by
- * different backends.
- */
-export async function callDrain(
-  database: Queryable,
-  budgetMs: number,
-  source: string,
-  firstBatch: number,
-): Promise<SliceRow | undefined> {
-  const own = `${source}#${randomUUID().slice(0, 8)}`;
-  await database.query(drainSql, [budgetMs, own, firstBatch]);
-  return (await database.query<SliceRow>(runBySourceSql, [own])).rows[0];
+/** One CALL of the drain and the log row of it. Works through a transaction pooler too. */
+export async function callDrain(database: Queryable, budgetMs: number, source: string): Promise<DrainRun> {
+  const { rows } = await database.query<{ p_run: unknown }>(drainSql, [budgetMs, source]);
+  return runSchema.parse(rows[0]?.p_run);
 }
 
-interface SliceRow {
-  rounds: number;
-  claimed: string;
-  settled: string;
-  failed: string;
-  coins_moved: string;
-  backlog_count: string | null;
-  stop_reason: string | null;
-  error: string | null;
-}
+/** A row of `gift_batch_logs` as the procedure tells it. */
+const runSchema = z.object({
+  rounds: z.number(),
+  claimed: z.number(),
+  settled: z.number(),
+  failed: z.number(),
+  coins_moved: z.number(),
+  backlog_count: z.number().nullable(),
+  stop_reason: z.string().nullable(),
+  error: z.string().nullable(),
+});
 
-function addSlice(total: DrainProgress, slice: SliceRow, elapsedMs: number): DrainProgress {
-  const claimed = total.claimed + Number(slice.claimed);
+export type DrainRun = z.infer<typeof runSchema>;
+
+function addSlice(total: DrainProgress, slice: DrainRun, elapsedMs: number): DrainProgress {
+  const claimed = total.claimed + slice.claimed;
   return {
     rounds: total.rounds + slice.rounds,
     claimed,
-    settled: total.settled + Number(slice.settled),
-    failed: total.failed + Number(slice.failed),
-    coinsMoved: total.coinsMoved + Number(slice.coins_moved),
-    backlog: Number(slice.backlog_count ?? 0),
+    settled: total.settled + slice.settled,
+    failed: total.failed + slice.failed,
+    coinsMoved: total.coinsMoved + slice.coins_moved,
+    backlog: slice.backlog_count ?? 0,
     elapsedMs,
     perS: elapsedMs > 0 ? (claimed * 1000) / elapsedMs : 0,
   };
@@ -237,6 +230,8 @@ interface HealthRow {
   runs_without_end: string;
   ingest_per_s: number | null;
   capacity_per_s: number | null;
+  sustained_per_s: number | null;
+  skipped_since_finish: string;
   seconds_to_drain: number | null;
 }
 
@@ -253,12 +248,22 @@ function healthOf(row: HealthRow): GiftHealth {
     runsWithoutEnd: Number(row.runs_without_end),
     ingestPerS: row.ingest_per_s,
     capacityPerS: row.capacity_per_s,
+    sustainedPerS: row.sustained_per_s,
+    skippedSinceFinish: Number(row.skipped_since_finish),
     secondsToDrain: row.seconds_to_drain,
   };
 }
 
-interface RunRow extends SliceRow {
+interface RunRow {
   id: string;
+  rounds: number;
+  claimed: string;
+  settled: string;
+  failed: string;
+  coins_moved: string;
+  backlog_count: string | null;
+  stop_reason: string | null;
+  error: string | null;
   trigger_source: string;
   started_at: Date;
   finished_at: Date | null;

@@ -126,16 +126,16 @@ class SettlementWorker implements Settler {
     const client = await this.#connected();
     const startedAtMs = this.#clock.now();
     const beganMs = this.#clock.monotonicMs();
-    const row = await callDrain(client, this.#budgetMs, 'settler', 1000);
+    const row = await callDrain(client, this.#budgetMs, 'settler');
     const run: SettlerRun = {
       startedAtMs,
       durationMs: this.#clock.monotonicMs() - beganMs,
-      claimed: Number(row?.claimed ?? 0),
-      settled: Number(row?.settled ?? 0),
-      failed: Number(row?.failed ?? 0),
-      backlog: row?.backlog_count == null ? null : Number(row.backlog_count),
-      stopReason: row?.stop_reason ?? null,
-      error: row?.error ?? null,
+      claimed: row.claimed,
+      settled: row.settled,
+      failed: row.failed,
+      backlog: row.backlog_count,
+      stopReason: row.stop_reason,
+      error: row.error,
     };
     this.#runs++;
     this.#lastRun = run;

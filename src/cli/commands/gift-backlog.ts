@@ -31,7 +31,7 @@ function backlogText(
     ['verdict', `${verdictLabel(style, health)}: ${words.verdict}`],
     ['backlog', `${number(health.backlog)} gifts${oldest}`],
     ['coming in', rate(health.ingestPerS)],
-    ['capacity', rate(health.capacityPerS)],
+    ['capacity', `${rate(health.capacityPerS)} of work${paceInWords(health)}`],
     ['drained in', words.forecast],
     ['last run', since === null ? 'never' : `finished ${since.toFixed(0)} s ago`],
     ...(settling === null ? [] : [['settling now', settlingInWords(settling)]]),
@@ -55,6 +55,12 @@ function backlogText(
   }
   if (runs.length > 0) parts.push(runsTable(runs));
   return `${parts.join('\n\n')}\n`;
+}
+
+/** Where the schedule makes less of it than that. */
+function paceInWords({ capacityPerS, sustainedPerS }: GiftHealth): string {
+  if (sustainedPerS === null || capacityPerS === null || sustainedPerS >= capacityPerS) return '';
+  return `, ${rate(sustainedPerS)} by the schedule`;
 }
 
 function runsTable(runs: GiftBacklog['runs']): string {

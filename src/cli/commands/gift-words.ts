@@ -25,27 +25,32 @@ export function verdictInWords(health: GiftHealth): string {
   switch (health.verdict) {
     case 'ok':
       return 'nothing is wrong';
-    case 'stalled':
-      return health.sinceLastFinishS === null
-        ? 'no run has ever finished'
-        : `no run finished for ${health.sinceLastFinishS.toFixed(0)} s`;
+    case 'stalled': {
+      const finished =
+        health.sinceLastFinishS === null
+          ? 'no run has ever finished'
+          : `no run finished for ${health.sinceLastFinishS.toFixed(0)} s`;
+      const skipped = health.skippedSinceFinish;
+      return skipped === 0 ? finished : `${finished}; ${count(skipped, 'run')} found the lock taken`;
+    }
     case 'failing':
       return health.lastError ?? `${count(health.runsWithoutEnd, 'run')} began and died`;
     case 'diverging':
-      return `${rate(health.ingestPerS)} come in, ${rate(health.capacityPerS)} can be settled`;
+      return `${rate(health.ingestPerS)} come in, the schedule settles ${rate(health.sustainedPerS)}`;
     case 'late':
       return `the oldest gift waits for ${(health.oldestPendingS ?? 0).toFixed(0)} s`;
   }
 }
 
 /** When the backlog will be gone, as far as anybody can say. */
-export function forecastInWords({ backlog, secondsToDrain, ingestPerS, capacityPerS }: GiftHealth): string {
+export function forecastInWords(health: GiftHealth): string {
+  const { backlog, secondsToDrain, ingestPerS, sustainedPerS } = health;
   if (backlog === 0) return 'nothing to drain';
   if (secondsToDrain !== null) {
-    return `${formatDuration(Math.max(1, Math.round(secondsToDrain * 1000)))} of settling`;
+    return formatDuration(Math.max(1, Math.round(secondsToDrain * 1000)));
   }
-  if (capacityPerS === null) return 'unknown: no large run within the last hour';
-  return `never: ${rate(ingestPerS)} come in, ${rate(capacityPerS)} can be settled`;
+  if (sustainedPerS === null) return 'unknown: no large run within the last hour';
+  return `never: ${rate(ingestPerS)} come in, the schedule settles ${rate(sustainedPerS)}`;
 }
 
 export function personName({ username, id }: Person): string {

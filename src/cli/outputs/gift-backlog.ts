@@ -14,6 +14,10 @@ export const dataSchema = z.object({
     /** Gifts per second. */
     ingestPerS: z.number().nullable(),
     capacityPerS: z.number().nullable(),
+    /** What the schedule makes of the capacity. */
+    sustainedPerS: z.number().nullable(),
+    /** Runs since the last one that finished which found the settlement lock taken. */
+    skippedSinceFinish: z.number(),
     /** null when it would never end, or when nothing is known of the capacity. */
     secondsToDrain: z.number().nullable(),
   }),

@@ -60,7 +60,7 @@ it('so does a drain', async () => {
       backlog: 0,
       stoppedBy: 'empty',
     });
-    expect(pooler.transactions).toBeGreaterThan(2);
+    expect(pooler.transactions).toBeGreaterThanOrEqual(2);
   } finally {
     await pool.end();
   }
