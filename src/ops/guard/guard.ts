@@ -99,6 +99,8 @@ class GuardDaemon implements Guard {
   #urls: Guard['urls'] = { gate: null, metrics: null, webhook: null };
   #phase: GuardStatus['phase'] = 'starting';
   #trips = 0;
+  /** What the last heartbeat said. */
+  #toldHealthy = false;
 
   constructor(options: GuardOptions, livekit: LiveKitTarget, backend: GuardBackend) {
     const { clock, log, onEjected, tripwires } = options;
@@ -274,6 +276,8 @@ class GuardDaemon implements Guard {
   #passed(summary: PassSummary | null): void {
     this.#metrics.pass(summary !== null);
     if (summary !== null && this.#phase !== 'draining') this.#tripwires?.want(summary.bans);
+    // nobody should go on reading that all is well, or is not
+    if (this.status().healthy !== this.#toldHealthy) void this.#beat();
   }
 
   #tripped({ streamId, userId, tookMs }: SeatPair & { readonly tookMs: number }): void {
@@ -284,8 +288,11 @@ class GuardDaemon implements Guard {
   }
 
   async #beat(): Promise<void> {
+    if (this.#phase !== 'running') return;
     // without a database there is nobody to be told, which the enforcer says
-    await this.#backend.store.heartbeat(this.#id, this.#state()).catch(() => {});
+    const state = this.#state();
+    this.#toldHealthy = state.healthy;
+    await this.#backend.store.heartbeat(this.#id, state).catch(() => {});
   }
 
   #state() {

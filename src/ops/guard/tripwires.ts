@@ -106,6 +106,9 @@ export class Tripwires {
       (one) => isTripwire(one) && one.attributes[tripwireAttribute] !== guardId,
     );
     if (others.some(({ identity }) => identity === userId)) return null;
+    // whoever is there already is put out by name, not by a duplicate, after which a client comes back
+    const isThere = occupants.some((one) => one.identity === userId && !isTripwire(one));
+    if (isThere) await this.#tripped({ streamId, userId });
     const nowS = Math.floor(clock.now() / 1000);
     const video = { roomJoin: true, room: streamId, hidden: true, canUpdateOwnMetadata: false };
     const token = await signLiveKitToken(

@@ -15,8 +15,8 @@ export interface TestLiveKit extends AsyncDisposable {
   readonly service: Service;
 }
 
-/** A real livekit-server on loopback; nothing else of the stack. */
-export async function startTestLiveKit(): Promise<TestLiveKit> {
+/** A real livekit-server on loopback; nothing else of the stack. @param webhookUrl where it reports to */
+export async function startTestLiveKit(webhookUrl?: string): Promise<TestLiveKit> {
   const temp = await makeTempStateDir();
   const signal = AbortSignal.timeout(15 * 60_000);
   const binary = await findLiveKit(testLiveKitSearch(), silentProgress, signal);
@@ -30,6 +30,7 @@ export async function startTestLiveKit(): Promise<TestLiveKit> {
       logFile: path.join(temp.dir, 'livekit.log'),
       apiKey,
       apiSecret,
+      webhookUrl,
     }),
     () => {},
     () => {},

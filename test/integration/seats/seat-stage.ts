@@ -24,10 +24,11 @@ export interface SeatStage extends AsyncDisposable {
   probeContext(changes?: Partial<Target>): ProbeContext & { readonly rows: Array<Record<string, unknown>> };
 }
 
-export async function startSeatStage(): Promise<SeatStage> {
+/** @param webhookUrl where its LiveKit reports to */
+export async function startSeatStage(webhookUrl?: string): Promise<SeatStage> {
   const release = new ReleaseStack(() => {});
   try {
-    const [postgres, livekit] = await Promise.all([startTestPostgres(), startTestLiveKit()]);
+    const [postgres, livekit] = await Promise.all([startTestPostgres(), startTestLiveKit(webhookUrl)]);
     release.add('postgres', () => postgres.stop());
     release.add('livekit', async () => livekit[Symbol.asyncDispose]());
     const database = openDatabase(postgres.databaseUrl, { max: 6 });
