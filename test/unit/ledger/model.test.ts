@@ -73,6 +73,16 @@ describe('the reference model', () => {
     expect(model.balance('a')).toBe(6n);
   });
 
+  it('takes a list in whole or not at all', () => {
+    const model = funded({ a: 10 });
+    const [first, second] = [gift('a', 'b', 1), gift('a', 'b', 2)];
+    expect(model.sendAll([first, second, first])).toEqual({ accepted: 2, duplicates: 1 });
+    const third = gift('a', 'b', 3);
+    expect(model.sendAll([third, { ...second, amount: 9n }])).toBe('refused');
+    expect(model.sendAll([third, { ...third, amount: 9n }])).toBe('refused');
+    expect(model.backlog).toBe(2);
+  });
+
   it('keeps the fee, in whole coins rounded down, and counts boards by what was given', () => {
     expect([feeOf(19n, 500), feeOf(20n, 500), feeOf(10n ** 12n, 9_999)]).toEqual([0n, 1n, 999_900_000_000n]);
     const model = funded({ a: 100, c: 100 }, 500);

@@ -43,8 +43,13 @@ const topSize = 100;
 /**
  * All checks over one reading.
  * @param acknowledged each sender's gifts in the order in which the sender sent them, one after the other's answer
+ * @param reversed ids of gifts whose reversal was answered
  */
-export function checkLedger(readings: LedgerReadings, acknowledged: readonly Acknowledged[]): Finding[] {
+export function checkLedger(
+  readings: LedgerReadings,
+  acknowledged: readonly Acknowledged[],
+  reversed: ReadonlySet<string> = new Set(),
+): Finding[] {
   const { gifts, settlements, wallets } = readings;
   return [
     moneyDifference(readings),
@@ -56,7 +61,10 @@ export function checkLedger(readings: LedgerReadings, acknowledged: readonly Ack
         .map(({ user, balance }) => `wallet ${user} holds ${balance}`),
     ),
     finding('settled twice', settlements.length, settledTwice(readings)),
-    finding('acknowledged but lost', acknowledged.length, lost(gifts, acknowledged)),
+    finding('acknowledged but lost', acknowledged.length + reversed.size, [
+      ...lostGifts(gifts, acknowledged),
+      ...lostReversals(readings, reversed),
+    ]),
     finding('unsettled', gifts.length, unsettled(readings)),
     finding('order inversion', gifts.length, [
       ...sentInversions(gifts, acknowledged),
@@ -103,7 +111,7 @@ function settledTwice({ settlements, pending, gifts }: LedgerReadings): string[]
   ];
 }
 
-function lost(gifts: readonly GiftReading[], acknowledged: readonly Acknowledged[]): string[] {
+function lostGifts(gifts: readonly GiftReading[], acknowledged: readonly Acknowledged[]): string[] {
   const byId = new Map(gifts.map((gift) => [gift.id, gift]));
   return acknowledged.flatMap((sent) => {
     const kept = byId.get(sent.id);
@@ -115,6 +123,13 @@ function lost(gifts: readonly GiftReading[], acknowledged: readonly Acknowledged
       kept.amount === sent.amount;
     return same ? [] : [`gift ${sent.id} was acknowledged with other contents than the ledger has`];
   });
+}
+
+function lostReversals({ gifts, reversals }: LedgerReadings, reversed: ReadonlySet<string>): string[] {
+  const kept = new Set(reversals.map(({ seq }) => seq));
+  return gifts
+    .filter(({ id, seq }) => reversed.has(id) && !kept.has(seq))
+    .map(({ id }) => `the reversal of gift ${id} was acknowledged and is not there`);
 }
 
 function unsettled({ gifts, settlements, pending }: LedgerReadings): string[] {

@@ -66,29 +66,37 @@ export async function readLedger(pool: pg.Pool, runId: string | null = null): Pr
   return withConnection(pool, async (client) => {
     await client.query('begin isolation level repeatable read read only');
     await client.query(`set local statement_timeout = '${readingTimeout}'`);
-    const read = async <T>(statement: string, shape: (row: Row) => T): Promise<T[]> =>
-      (await client.query<Row>(statement, [runId])).rows.map(shape);
-    const settings = await client.query<{ fee_bps: number }>(sql.feeSql);
-    const readings: LedgerReadings = {
-      feeBps: settings.rows[0]?.fee_bps ?? 0,
-      gifts: await read(sql.giftsSql, asGift),
-      settlements: await read(sql.settlementsSql, asSettlement),
-      reversals: await read(sql.reversalsSql, asReversal),
-      pending: await read(sql.pendingSql, (row) => Number(row.seq)),
-      wallets: await read(sql.walletsSql, (row) => ({
-        user: text(row.user_id),
-        balance: coins(row.balance),
-      })),
-      deposits: await read(sql.depositsSql, (row) => ({
-        user: text(row.user_id),
-        amount: coins(row.amount),
-      })),
-      boards: await read(sql.boardsSql, asScore),
-      tops: await read(sql.topsSql, (row) => ({ ...asScore(row), rank: Number(row.rank) })),
-    };
+    const readings = await readLedgerIn(client, runId);
     await client.query('commit');
     return readings;
   });
+}
+
+/** The same as the caller's transaction sees it. */
+export async function readLedgerIn(
+  client: Pick<pg.ClientBase, 'query'>,
+  runId: string | null = null,
+): Promise<LedgerReadings> {
+  const read = async <T>(statement: string, shape: (row: Row) => T): Promise<T[]> =>
+    (await client.query<Row>(statement, [runId])).rows.map(shape);
+  const settings = await client.query<{ fee_bps: number }>(sql.feeSql);
+  return {
+    feeBps: settings.rows[0]?.fee_bps ?? 0,
+    gifts: await read(sql.giftsSql, asGift),
+    settlements: await read(sql.settlementsSql, asSettlement),
+    reversals: await read(sql.reversalsSql, asReversal),
+    pending: await read(sql.pendingSql, (row) => Number(row.seq)),
+    wallets: await read(sql.walletsSql, (row) => ({
+      user: text(row.user_id),
+      balance: coins(row.balance),
+    })),
+    deposits: await read(sql.depositsSql, (row) => ({
+      user: text(row.user_id),
+      amount: coins(row.amount),
+    })),
+    boards: await read(sql.boardsSql, asScore),
+    tops: await read(sql.topsSql, (row) => ({ ...asScore(row), rank: Number(row.rank) })),
+  };
 }
 
 const text = (value: unknown): string => String(value);
