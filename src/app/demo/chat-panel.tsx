@@ -27,25 +27,27 @@ export function ChatPanel(props: {
 }
 
 function Messages(props: { readonly messages: readonly ChatMessage[]; readonly userId: string | null }) {
-  const list = useRef<HTMLUListElement>(null);
+  const box = useRef<HTMLDivElement>(null);
   const { messages, userId } = props;
   // biome-ignore lint/correctness/useExhaustiveDependencies: a new message is the reason to look
   useEffect(() => {
-    const { current } = list;
+    const { current } = box;
     // whoever has scrolled back to read is left there
     if (current === null || current.scrollHeight - current.scrollTop - current.clientHeight > 120) return;
     current.scrollTop = current.scrollHeight;
   }, [messages]);
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, and keys must be able to do that too
-    <ul className="messages" ref={list} role="log" aria-label="Messages" tabIndex={0}>
-      {messages.length === 0 && <li className="quiet">Nobody has said anything yet.</li>}
-      {messages.map((message) => (
-        <li key={message.id} className={message.state}>
-          <b>{message.userId === userId ? 'You' : message.name}</b> <span>{message.body}</span>
-        </li>
-      ))}
-    </ul>
+    <div className="messages" ref={box} role="log" aria-label="Messages" tabIndex={0}>
+      {messages.length === 0 && <p className="quiet">Nobody has said anything yet.</p>}
+      <ul>
+        {messages.map((message) => (
+          <li key={message.id} className={message.state}>
+            <b>{message.userId === userId ? 'You' : message.name}</b> <span>{message.body}</span>
+          </li>
+        ))}
+      </ul>
+    </div>
   );
 }
 
