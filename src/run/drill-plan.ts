@@ -1,11 +1,12 @@
 import type { ChatProbeOptions } from '../probes/chat/chat-probe.ts';
 import type { LoadPlan } from '../probes/probe.ts';
+import type { SeatPlan } from '../probes/seat/seat-probe.ts';
 
 /** Shape of a drill: how long each probe runs and how often each experiment is repeated. */
 export interface DrillPlan {
   readonly chat: LoadPlan & Pick<ChatProbeOptions, 'rooms' | 'quota'>;
   readonly gift: LoadPlan;
-  readonly seat: LoadPlan;
+  readonly seat: SeatPlan;
   readonly hls: LoadPlan;
   readonly leaderboard: LoadPlan;
   readonly token: LoadPlan;

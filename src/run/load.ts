@@ -6,6 +6,8 @@ import { hlsMetrics } from '../probes/hls/hls-probe.ts';
 import { leaderboardMetrics } from '../probes/leaderboard/leaderboard-probe.ts';
 import type { LoadPlan } from '../probes/probe.ts';
 import { seatMetrics } from '../probes/seat/findings.ts';
+import type { SeatPlan } from '../probes/seat/seat-probe.ts';
+import { stormId, stormMetrics, stormTitle } from '../probes/seat/storm-findings.ts';
 import { readThresholds } from '../probes/verdict.ts';
 import { probeParts } from './drill.ts';
 import { fullDrill } from './drill-plan.ts';
@@ -14,7 +16,7 @@ import type { Part } from './parts.ts';
 export type LoadName = 'chat' | 'gift' | 'seat' | 'hls' | 'leaderboard';
 
 /** What `trollfix load` asks of one probe. */
-export interface LoadRequest extends LoadPlan {
+export interface LoadRequest extends LoadPlan, Pick<SeatPlan, 'active'> {
   /** Rooms the users are spread over; only chat has them. */
   readonly rooms: number;
   /** The Realtime quota that the target is known to enforce. */
@@ -26,7 +28,7 @@ export interface LoadRequest extends LoadPlan {
 const metrics: Readonly<Record<LoadName, MetricCatalogue>> = {
   chat: chatMetrics,
   gift: giftMetrics,
-  seat: seatMetrics,
+  seat: { ...seatMetrics, ...stormMetrics },
   hls: hlsMetrics,
   leaderboard: leaderboardMetrics,
 };
@@ -38,5 +40,19 @@ export function checkThresholds(name: LoadName, thresholds: readonly string[]): 
 
 /** The probe of that name with this request as its plan. */
 export function loadPart(name: LoadName, request: LoadRequest): Part {
+  if (name === 'seat') return seatPart(request);
   return probeParts({ ...fullDrill, [name]: request })[name];
 }
+
+/** With a crowd and a storm beside what the drill does. */
+function seatPart(request: LoadRequest): Part {
+  const { seat } = probeParts({ ...fullDrill, seat: { ...request, storm: true } });
+  return { ...seat, owes: [...seat.owes, { id: stormId, title: stormTitle, unit: 'ms' }] };
+}
+
+/** What `load` does when it is not told otherwise: as in the full drill, and for seats a crowd to speak of. */
+export const loadDefaults: Readonly<Record<LoadName, LoadPlan & Pick<SeatPlan, 'active'>>> = {
+  ...fullDrill,
+  // joins that two cores take without queueing, and long enough for single revocations beside them
+  seat: { ...fullDrill.seat, ratePerS: 50, durationMs: 10_000, active: 3 },
+};

@@ -1,5 +1,4 @@
-import { fullDrill } from '../../run/drill-plan.ts';
-import { checkThresholds, type LoadName, type LoadRequest, loadPart } from '../../run/load.ts';
+import { checkThresholds, type LoadName, type LoadRequest, loadDefaults, loadPart } from '../../run/load.ts';
 import { runPart } from '../../run/parts.ts';
 import type { CommandInput, CommandRun } from '../command.ts';
 import { numberOption } from '../input-values.ts';
@@ -15,7 +14,11 @@ export function loadCommand(name: LoadName): CommandRun {
     const target = await context.target();
     const stack = target.kind === 'embedded' ? await runningStack(context.stateDir) : undefined;
     const request = { ...asked, quota: stack?.quota ?? null };
-    await assertSafe(context, target, { what: 'load', ratePerS: request.ratePerS, users: request.users });
+    await assertSafe(context, target, {
+      what: 'load',
+      ratePerS: request.ratePerS,
+      users: request.users + (request.active ?? 0),
+    });
     const part = loadPart(name, request);
     return recordRun(context, input, {
       command: `load ${name}`,
@@ -30,7 +33,7 @@ export function loadCommand(name: LoadName): CommandRun {
 }
 
 function requestOf(name: LoadName, input: CommandInput): Omit<LoadRequest, 'quota'> {
-  const defaults = fullDrill[name];
+  const defaults = loadDefaults[name];
   const number = (key: string, otherwise: number) => numberOption(input, key) ?? otherwise;
   const { threshold } = input.options;
   const thresholds = Array.isArray(threshold) ? threshold.map(String) : [];
@@ -45,5 +48,6 @@ function requestOf(name: LoadName, input: CommandInput): Omit<LoadRequest, 'quot
     workers: 1,
     rooms: number('rooms', 1),
     thresholds,
+    ...(name === 'seat' ? { active: number('active', defaults.active ?? 0) } : {}),
   };
 }

@@ -52,9 +52,17 @@ const loadKinds: readonly LoadKind[] = [
   },
   {
     name: 'seat',
-    summary: 'grant, join, revoke: time until the holder is out, and every known way back in',
-    example: 'trollfix load seat --users 100',
-    does: '100 seats granted, joined and revoked one after the other',
+    summary:
+      'fill rooms, hold everybody there, revoke one by one and half at once: who is out, how fast, who is not',
+    example: 'trollfix load seat --users 300 --rate 50/s --duration 60s --active 5',
+    does: '300 join at 50/s and are held for a minute (joining anew at 50 s), half of them is then thrown out at once',
+    options: [
+      {
+        flags: '--active <n>',
+        description: 'participants with a real media connection beside the users (default: 3)',
+        parse: parseCount(0, 50),
+      },
+    ],
   },
   {
     name: 'hls',

@@ -5,6 +5,7 @@ import { runOpenLoop } from '../../engine/open-loop.ts';
 import { promiseOperation } from '../../engine/promise-operation.ts';
 import { liveKitAdmin } from '../../target/livekit/admin.ts';
 import type { LoadPlan, ProbeContext } from '../probe.ts';
+import { type ActiveFindings, measureActive, noActives } from './active.ts';
 import { awaitEjection, type Stage, seatVictims, type Victim } from './victims.ts';
 
 export interface EjectionFindings {
@@ -22,6 +23,8 @@ export interface EjectionFindings {
   readonly missed: Readonly<Record<string, number>>;
   readonly generator: GeneratorHealth | null;
   readonly burstSize: number;
+  /** Those with a media connection, whom the server lists as ACTIVE. */
+  readonly active: ActiveFindings;
 }
 
 /** Between the p99 of a burst (1.1 s, measured) and the 60 s after which LiveKit itself drops such a participant. */
@@ -41,6 +44,8 @@ export interface EjectionPlan {
   readonly sequential: number;
   /** Victims that are revoked by one statement. */
   readonly burst: number;
+  /** Victims with a media connection. */
+  readonly active: number;
   /** Users in all, with those removed without any revocation. */
   readonly total: number;
 }
@@ -68,7 +73,9 @@ export async function measureEjection(
   }
   const burst = users.slice(plan.sequential, plan.sequential + plan.burst);
   await run.burst(burst);
-  await run.bareRemovals(users.slice(plan.sequential + plan.burst).slice(0, bareRemovals));
+  const others = users.slice(plan.sequential + plan.burst);
+  await run.bareRemovals(others.slice(0, bareRemovals));
+  await run.active(others.slice(bareRemovals, bareRemovals + plan.active));
   return run.findings(burst.length);
 }
 
@@ -76,13 +83,13 @@ export async function measureEjection(
  * How many users a run needs, and how fast they are revoked. Without a duration the plan's `users` go one after the
  * other at 20/s; with one, at its rate and never more than fit into it.
  */
-export function ejectionPlan(plan: LoadPlan): EjectionPlan {
+export function ejectionPlan(plan: LoadPlan, active: number): EjectionPlan {
   const timed = plan.durationMs > 0;
   const ratePerS = timed ? plan.ratePerS : unhurriedRatePerS;
   const byTime = timed ? Math.floor((ratePerS * plan.durationMs) / 1000) : Number.POSITIVE_INFINITY;
   const sequential = Math.max(1, Math.min(plan.users, byTime));
   const burst = Math.min(burstLimit, sequential);
-  return { ratePerS, sequential, burst, total: sequential + burst + bareRemovals };
+  return { ratePerS, sequential, burst, active, total: sequential + burst + bareRemovals + active };
 }
 
 class EjectionRun {
@@ -94,6 +101,7 @@ class EjectionRun {
   readonly #burst = new LatencyHistogram();
   readonly #bareRemoval = new LatencyHistogram();
   readonly #missed = new Map<string, number>();
+  #active: ActiveFindings = noActives;
   #revoked = 0;
   #ejected = 0;
   #generator: GeneratorHealth | null = null;
@@ -170,6 +178,15 @@ class EjectionRun {
     await closeAll(victims);
   }
 
+  /** Revokes people who are really ACTIVE. Where media does not get through that is told, and is no violation. */
+  async active(users: Stage['cohort']['users']): Promise<void> {
+    const found = await measureActive(this.#context, this.#stage, users);
+    for (const { victim, verdict, commitSentAtMs } of found.revocations) {
+      this.#count('active', victim, verdict, commitSentAtMs);
+    }
+    this.#active = found.findings;
+  }
+
   findings(burstSize: number): EjectionFindings {
     return {
       latency: this.#latency,
@@ -181,12 +198,13 @@ class EjectionRun {
       missed: Object.fromEntries(this.#missed),
       generator: this.#generator,
       burstSize,
+      active: this.#active,
     };
   }
 
   #count(
-    kind: 'sequential' | 'burst',
-    victim: Victim,
+    kind: 'sequential' | 'burst' | 'active',
+    victim: Pick<Victim, 'user' | 'participant'>,
     verdict: Awaited<ReturnType<typeof awaitEjection>>,
     commitSentAtMs: number,
   ): void {

@@ -53,6 +53,7 @@ export function ejectionMeasurement(found: EjectionFindings, asked: readonly str
       evidence: [
         `a bare removeParticipant takes p50 ${ms(found.bareRemoval, 50)}, p99 ${ms(found.bareRemoval, 99)} until the leave (n=${found.bareRemoval.count})`,
         `${found.burst.count} of ${found.burstSize} revoked by one statement: p50 ${ms(found.burst, 50)}, max ${found.burst.maxMs.toFixed(1)} ms`,
+        `${found.active.latency.count} of ${found.active.asked} with media, ${found.active.byWitness} of them listed as ACTIVE: max ${found.active.latency.maxMs.toFixed(1)} ms`,
       ],
       confirmed: false,
     },
@@ -66,6 +67,14 @@ export function ejectionMeasurement(found: EjectionFindings, asked: readonly str
       fromIntendedMs: found.fromIntended.summary(),
       burst: { victims: found.burstSize, latencyMs: found.burst.summary() },
       bareRemovalMs: found.bareRemoval.summary(),
+      active: {
+        asked: found.active.asked,
+        connected: found.active.connected,
+        byWitness: found.active.byWitness,
+        unconnected: found.active.unconnected,
+        connectMs: found.active.connectMs.summary(),
+        ejectionMs: found.active.latency.summary(),
+      },
       missed: found.missed,
     },
   };

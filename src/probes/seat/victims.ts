@@ -54,7 +54,11 @@ export async function seatVictims(
 }
 
 /** Asks the app's token endpoint as this user. */
-export function askForToken({ target }: ProbeContext, stage: Stage, user: SyntheticUser) {
+export function askForToken(
+  { target }: ProbeContext,
+  stage: Pick<Stage, 'tokenEndpoint' | 'streamId'>,
+  user: SyntheticUser,
+) {
   return requestToken(stage.tokenEndpoint, {
     apiKey: target.anonKey.reveal(),
     bearer: user.token,
