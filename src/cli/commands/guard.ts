@@ -49,7 +49,7 @@ async function stay(context: CommandContext, guard: Guard): Promise<CommandResul
   const { signal } = context;
   await guard.start();
   const { gate, metrics, webhook } = guard.urls;
-  context.event('started', { gate, metrics, webhook });
+  context.event('started', { id: guard.status().id, gate, metrics, webhook });
   const where = [
     gate && `gate ${gate}`,
     metrics && `metrics ${metrics}/metrics`,
