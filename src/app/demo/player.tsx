@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'react';
 
-/** The HLS stream: by hls.js, or by the browser itself where that can (Safari). */
+/** The HLS stream: by hls.js, or by the browser itself where hls.js cannot. */
 export function Player(props: { readonly url: string | null }) {
   const { url } = props;
   const video = useRef<HTMLVideoElement>(null);
@@ -39,12 +39,14 @@ async function attach(
   url: string,
   onTrouble: (text: string | null) => void,
 ): Promise<() => void> {
-  if (element.canPlayType('application/vnd.apple.mpegurl') !== '') {
+  const { default: Hls } = await import('hls.js');
+  if (!Hls.isSupported()) {
+    // a phone without Media Source Extensions plays HLS by itself; newer Chromiums do too, but not as well
+    if (element.canPlayType('application/vnd.apple.mpegurl') === '')
+      throw new Error('this browser cannot play HLS');
     element.src = url;
     return () => element.removeAttribute('src');
   }
-  const { default: Hls } = await import('hls.js');
-  if (!Hls.isSupported()) throw new Error('this browser cannot play HLS');
   // without a worker, because a worker from a blob needs a hole in the Content-Security-Policy
   const hls = new Hls({ enableWorker: false, liveDurationInfinity: true });
   hls.on(Hls.Events.ERROR, (_event, { fatal, type, details }) => {

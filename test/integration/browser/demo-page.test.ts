@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { BrowserStage, type SignedIn } from './browser-stage.ts';
@@ -7,11 +6,9 @@ import { noChromium } from './chromium.ts';
 
 let stage: BrowserStage;
 
-const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
 /** What axe-core finds that keeps people out: its two upper grades. */
 async function barriers(page: Page): Promise<string[]> {
-  await page.evaluate(axeSource);
+  await page.evaluate(axe.source);
   // the script above has put it there
   const found = (await page.evaluate('axe.run()')) as {
     violations: Array<{ impact: string; id: string; nodes: Array<{ html: string }> }>;
