@@ -144,6 +144,7 @@ export function readmissionMeasurement(
       doors: found.ways,
       sessions: found.sessions,
       holdersRefused: found.holdersRefused,
+      holdersTurnedAwayAtFirst: found.refusedAtFirst,
       pastLeeway: found.pastLeeway ? 'tried' : 'not tried: `trollfix seat verify` does',
     },
   };

@@ -1,6 +1,10 @@
 import { sleep } from '../../kernel/clock.ts';
 import { LiveKitError } from '../../target/livekit/livekit-error.ts';
-import { enterRoom, type SignalParticipant } from '../../target/livekit/signal-participant.ts';
+import {
+  type Departure,
+  enterRoom,
+  type SignalParticipant,
+} from '../../target/livekit/signal-participant.ts';
 import type { SyntheticUser } from '../../target/supabase/synthetic-users.ts';
 import type { ProbeContext } from '../probe.ts';
 import type { RoomWitness } from './room-witness.ts';
@@ -43,14 +47,25 @@ export interface LostSeat {
   /** Of the session they had. */
   readonly sid: string;
   readonly session: SessionEnd;
+  /** How often they were refused while they had the seat, before they were let in. */
+  readonly refusals: number;
   /** Closes what is still open of it. */
   readonly close: () => Promise<void>;
 }
 
-/** Between the p99 of a burst (1.1 s, measured), a guard's look every 2 s, and the 60 s after which LiveKit itself drops them. */
-const sessionDeadlineMs = 6_000;
-
 const lookEveryMs = 50;
+
+/** Who loses a seat, how, and how long whoever enforces that may take. */
+interface Loss {
+  readonly situation: SituationName;
+  readonly users: readonly SyntheticUser[];
+  /** Of these users a second session is opened, under an alias. */
+  readonly aliased: ReadonlySet<string>;
+  readonly witness: RoomWitness;
+  readonly patienceMs: number;
+  /** Somebody in the same room, by the same entry, who keeps their seat. */
+  readonly bystander: SignalParticipant;
+}
 
 interface Holder extends Victim {
   readonly keys: LostSeat['keys'];
@@ -60,19 +75,9 @@ interface Holder extends Victim {
 /**
  * Gives seats to users, has them join and take every token there is to take, and takes the seats away. Whoever is still
  * in after that is put out by hand, so that every door is tried by somebody who is not in.
- * @param aliased of these users a second session is opened under an alias
  * @throws HolderTurnedAway when somebody with a seat could not get in
  */
-export async function loseSeats(
-  context: ProbeContext,
-  stage: Stage,
-  loss: {
-    readonly situation: SituationName;
-    readonly users: readonly SyntheticUser[];
-    readonly aliased: ReadonlySet<string>;
-    readonly witness: RoomWitness;
-  },
-): Promise<LostSeat[]> {
+export async function loseSeats(context: ProbeContext, stage: Stage, loss: Loss): Promise<LostSeat[]> {
   const victims = await seatVictims(context, stage, loss.users);
   const holders = await Promise.all(
     victims.map((victim) => holderOf(context, stage, victim, loss.aliased.has(victim.user.id))),
@@ -89,7 +94,8 @@ export async function loseSeats(
         await close();
         await loss.witness.clear(holder.user.id).catch(ignoreBlindness);
       }
-      return { user: holder.user, keys: holder.keys, sid: holder.participant.sid, session, close };
+      const { user, keys, refusals, participant } = holder;
+      return { user, keys, sid: participant.sid, session, refusals, close };
     }),
   );
 }
@@ -128,24 +134,26 @@ async function joinAsAlias(context: ProbeContext, stage: Stage, token: string): 
 async function endSessions(
   context: ProbeContext,
   stage: Stage,
-  { situation, witness }: { readonly situation: SituationName; readonly witness: RoomWitness },
+  { situation, witness, patienceMs, bystander }: Loss,
   holders: readonly Holder[],
 ): Promise<SessionEnd[]> {
   const { cohort, streamId } = stage;
   const ids = holders.map(({ user }) => user.id);
   if (situation === 'banned') {
-    const left = holders.map(({ participant }) => awaitEjection(participant, sessionDeadlineMs));
+    const left = holders.map(({ participant }) => awaitEjection(participant, patienceMs));
     const { commitSentAtMs } = await cohort.revoke(streamId, ids);
     return Promise.all(
       left.map(async (waiting, index) => {
-        const looking = untilHarmless(context, witness, ids[index] ?? '', false);
+        const looking = untilHarmless(context, { witness, patienceMs }, ids[index] ?? '', false);
         const [verdict, out] = await Promise.all([waiting, looking]);
         if (typeof out === 'string') return { verdict: 'UNKNOWN', said: out, endedMs: null };
         if (!out.harmless) {
-          return { verdict: 'OPEN', said: `still in after ${sessionDeadlineMs} ms`, endedMs: null };
+          return { verdict: 'OPEN', said: `still in after ${patienceMs} ms`, endedMs: null };
         }
-        if (!verdict.ejected) return { verdict: 'UNKNOWN', said: verdict.why, endedMs: null };
-        return { verdict: 'CLOSED', said: 'removed', endedMs: verdict.atMs - commitSentAtMs };
+        if (verdict.ejected) {
+          return { verdict: 'CLOSED', said: 'removed', endedMs: verdict.atMs - commitSentAtMs };
+        }
+        return cutOff(verdict.why, out.atMs - commitSentAtMs, await departureOf(bystander));
       }),
     );
   }
@@ -154,24 +162,40 @@ async function endSessions(
   const lostAtMs = context.clock.monotonicMs();
   return Promise.all(
     ids.map(async (id): Promise<SessionEnd> => {
-      const end = await untilHarmless(context, witness, id, true);
+      const end = await untilHarmless(context, { witness, patienceMs }, id, true);
       if (typeof end === 'string') return { verdict: 'UNKNOWN', said: end, endedMs: null };
       if (!end.harmless) {
-        return { verdict: 'OPEN', said: `may still publish after ${sessionDeadlineMs} ms`, endedMs: null };
+        return { verdict: 'OPEN', said: `may still publish after ${patienceMs} ms`, endedMs: null };
       }
       return { verdict: 'CLOSED', said: 'may not publish any more', endedMs: end.atMs - lostAtMs };
     }),
   );
 }
 
+/**
+ * Out by the witness, without a removal. A gate cuts connections like that, and so does a server that dies; but a server
+ * that dies takes everybody along.
+ */
+function cutOff(why: string, endedMs: number, bystander: Departure | null): SessionEnd {
+  if (bystander === null) {
+    return { verdict: 'CLOSED', said: `${why}; somebody with a seat stayed in`, endedMs };
+  }
+  return { verdict: 'UNKNOWN', said: `${why}; somebody with a seat was out as well`, endedMs: null };
+}
+
+/** How a session has ended; null: it goes on. */
+export function departureOf({ left }: SignalParticipant): Promise<Departure | null> {
+  return Promise.race([left, new Promise<null>((resolve) => setImmediate(() => resolve(null)))]);
+}
+
 /** Looks until the user does nothing they may not, at most until the deadline; or why nobody could look. */
 async function untilHarmless(
   { clock, signal }: ProbeContext,
-  witness: RoomWitness,
+  { witness, patienceMs }: Pick<Loss, 'witness' | 'patienceMs'>,
   userId: string,
   watching: boolean,
 ): Promise<{ readonly harmless: boolean; readonly atMs: number } | string> {
-  const endsAtMs = clock.monotonicMs() + sessionDeadlineMs;
+  const endsAtMs = clock.monotonicMs() + patienceMs;
   try {
     for (;;) {
       const offending = await witness.offending(userId, watching);

@@ -3,11 +3,13 @@ import { mapBounded } from '../../kernel/bounded-map.ts';
 import { sleep } from '../../kernel/clock.ts';
 import { TrollfixError } from '../../kernel/errors.ts';
 import { type LiveKitAdmin, liveKitAdmin } from '../../target/livekit/admin.ts';
+import type { Departure } from '../../target/livekit/signal-participant.ts';
 import type { SyntheticUser } from '../../target/supabase/synthetic-users.ts';
 import type { ProbeContext } from '../probe.ts';
 import { openSeatCohort, type SeatCohort } from '../seat-cohort.ts';
 import { type Knock, knock } from './doors.ts';
 import {
+  departureOf,
   holderOf,
   type LostSeat,
   loseSeats,
@@ -39,7 +41,15 @@ export interface ReadmissionPlan {
   readonly streamId?: string;
   /** Also try once more when the first token and LiveKit's leeway are over: some two minutes. */
   readonly pastLeeway: boolean;
+  /** How long whoever enforces may take before a session counts as left in, and a door as open; 6 s by default. */
+  readonly patienceMs?: number;
 }
+
+/**
+ * Between what enforcing takes (1.1 s in a burst, and a guard looks every 2 s) and when sessions end by themselves,
+ * which would pass for it: 15 s for WHIP without media (measured), 60 s for a signal-only participant.
+ */
+const defaultPatienceMs = 6_000;
 
 /** How the sessions ended that users were in when they lost their seats. */
 export interface SessionFinding {
@@ -59,8 +69,10 @@ export interface ReadmissionFindings {
   readonly entry: EntryName;
   readonly ways: readonly WayBackFinding[];
   readonly sessions: readonly SessionFinding[];
-  /** Doors that let somebody with a seat into LiveKit itself, and not through the gate. */
+  /** Doors that let somebody with a seat into LiveKit itself and not through the gate, and sessions of theirs that were ended. */
   readonly holdersRefused: readonly string[];
+  /** Refusals of somebody with a seat who was let in a moment later: news of their seat was still on its way. */
+  readonly refusedAtFirst: number;
   /** Tokens that the endpoint gave to banned users: each is a violation. */
   readonly tokensForBanned: number;
   /** Banned users that tried the endpoint and were answered. */
@@ -94,7 +106,8 @@ export async function measureReadmission(
   const admin = liveKitAdmin(place.livekit);
   const rooms = plan.streamId === undefined ? cohort.streams : [plan.streamId];
   try {
-    const matrix = new RejoinMatrix(context, { ...place, cohort }, admin);
+    const patienceMs = plan.patienceMs ?? defaultPatienceMs;
+    const matrix = new RejoinMatrix(context, { ...place, cohort, patienceMs }, admin);
     const queue = [...cohort.users];
     const staged = scenes.map((scene, index) => {
       const users = queue.splice(0, scene.ways.length * plan.victims);
@@ -140,20 +153,23 @@ interface PlayedScene {
   readonly samples: readonly WayBackSample[];
 }
 
+interface MatrixPlace extends SeatPlace {
+  readonly cohort: SeatCohort;
+  readonly patienceMs: number;
+}
+
 class RejoinMatrix {
   readonly #context: ProbeContext;
-  readonly #place: SeatPlace & { readonly cohort: SeatCohort };
+  readonly #place: MatrixPlace;
   readonly #admin: LiveKitAdmin;
   readonly #witnesses = new Map<string, RoomWitness>();
   readonly #controls = new Map<EntryName, Control>();
+  readonly #putOut: string[] = [];
+  #refusedAtFirst = 0;
   #tokensForBanned = 0;
   #endpointAnswers = 0;
 
-  constructor(
-    context: ProbeContext,
-    place: SeatPlace & { readonly cohort: SeatCohort },
-    admin: LiveKitAdmin,
-  ) {
+  constructor(context: ProbeContext, place: MatrixPlace, admin: LiveKitAdmin) {
     this.#context = context;
     this.#place = place;
     this.#admin = admin;
@@ -164,14 +180,20 @@ class RejoinMatrix {
     const { streamId, holder, users, ways, situation, entry } = scene;
     if (streamId === undefined || holder === undefined)
       throw new RangeError('a scene lacks its stream or users');
-    const { livekit } = this.#place;
+    const { livekit, patienceMs } = this.#place;
     const stage: Stage = { ...this.#place, streamId, livekit: { ...livekit, url: scene.url ?? livekit.url } };
     const witness = this.#witnessOf(streamId);
     const wayOf = new Map(users.map(({ id }, index) => [id, wayAt(ways, index)]));
     const aliased = new Set(users.map(({ id }) => id).filter((id) => wayOf.get(id)?.credential === 'alias'));
     try {
       if (situation === 'banned') this.#controls.set(entry, await this.#tryAsHolder(stage, holder, witness));
-      const lost = await loseSeats(this.#context, stage, { situation, users, aliased, witness });
+      const [bystander] = await seatVictims(this.#context, stage, [holder]);
+      if (bystander === undefined) throw new Error('nobody was seated');
+      const loss = { situation, users, aliased, witness, patienceMs, bystander: bystander.participant };
+      const lost = await loseSeats(this.#context, stage, loss);
+      this.#watchBystander(scene, await departureOf(bystander.participant));
+      await bystander.participant.close();
+      this.#refusedAtFirst += lost.reduce((sum, { refusals }) => sum + refusals, bystander.refusals);
       this.#note(scene, lost);
       const samples = await mapBounded(lost, lost.length, async (loser) => {
         const way = wayOf.get(loser.user.id) ?? wayAt(ways, 0);
@@ -199,7 +221,8 @@ class RejoinMatrix {
       entry,
       ways: findingsOf(samples, this.#controls),
       sessions: played.map(({ session }) => session),
-      holdersRefused: refused.map(([key]) => `${key}: ${gate?.get(key)?.said ?? ''}`),
+      holdersRefused: [...refused.map(([key]) => `${key}: ${gate?.get(key)?.said ?? ''}`), ...this.#putOut],
+      refusedAtFirst: this.#refusedAtFirst,
       tokensForBanned: this.#tokensForBanned,
       endpointAnswers: this.#endpointAnswers,
       pastLeeway,
@@ -245,7 +268,15 @@ class RejoinMatrix {
       if (tooLong !== null) return unknown(tooLong);
     }
     signal.throwIfAborted();
-    const scene = { url: stage.livekit.url, witness, clock, signal, mayWatch: mayWatch[situation] };
+    const { patienceMs } = this.#place;
+    const scene = {
+      url: stage.livekit.url,
+      witness,
+      clock,
+      signal,
+      patienceMs,
+      mayWatch: mayWatch[situation],
+    };
     const { user, sid } = loser;
     if (way.credential !== 'new') {
       const token = loser.keys[way.credential];
@@ -272,6 +303,13 @@ class RejoinMatrix {
     if (waitMs > leewayWaitLimitMs) return `the token that was joined with lives for ${waitMs} ms more`;
     await sleep(Math.max(0, waitMs), signal);
     return null;
+  }
+
+  /** Whoever keeps the seat must not go with those who lose theirs; the server's own timeout is nobody's doing. */
+  #watchBystander({ situation, entry }: Scene, departure: Departure | null): void {
+    if (departure === null || (departure.kind === 'leave' && departure.reason === 'JOIN_FAILURE')) return;
+    const how = departure.kind === 'leave' ? departure.reason : `closed with ${departure.code}`;
+    this.#putOut.push(`a session beside those of ${situation} users, at ${entry}: ${how}`);
   }
 
   #sample(scene: Scene, user: SyntheticUser, way: Way, attempt: WayBackAttempt): WayBackSample {

@@ -32,13 +32,9 @@ export interface WayBackScene {
   readonly signal: AbortSignal;
   /** A downgraded or expired seat leaves its user the right to watch: only being able to publish is a way back. */
   readonly mayWatch: boolean;
+  /** How long somebody who is back in may stay before the door counts as open. */
+  readonly patienceMs: number;
 }
-
-/**
- * How long somebody who is back in may stay before the door counts as open: a guard that looks every 2 s is through
- * with three rooms' worth of delay, and a WHIP session without media ends by itself only after 15 s (measured).
- */
-export const dwellDeadlineMs = 6_000;
 
 const lookEveryMs = 50;
 
@@ -86,7 +82,7 @@ async function stay(
   scene: WayBackScene,
   witnessed: readonly string[],
 ): Promise<WayBackAttempt> {
-  const { clock, witness, signal } = scene;
+  const { clock, witness, signal, patienceMs } = scene;
   const { enteredAtMs, said } = answer;
   let departure: Departure | undefined;
   answer.left?.then((left) => {
@@ -95,7 +91,7 @@ async function stay(
   const window = (atMs: number, how: string) =>
     attempt('WINDOW', `${said}, then ${how}`, answer, { witnessed, dwellMs: atMs - enteredAtMs });
   let cleanAtMs: number | null = null;
-  while (clock.monotonicMs() - enteredAtMs < dwellDeadlineMs) {
+  while (clock.monotonicMs() - enteredAtMs < patienceMs) {
     const offending = await witness.offending(key.userId, scene.mayWatch);
     const lookedAtMs = clock.monotonicMs();
     cleanAtMs = offending.length > 0 ? null : (cleanAtMs ?? lookedAtMs);
@@ -113,7 +109,7 @@ async function stay(
     }
     await sleep(lookEveryMs, signal);
   }
-  return attempt('OPEN', `${said}, still in after ${dwellDeadlineMs} ms`, answer, { witnessed });
+  return attempt('OPEN', `${said}, still in after ${patienceMs} ms`, answer, { witnessed });
 }
 
 function attempt(
