@@ -77,6 +77,29 @@ describe('ejectFromRoom', () => {
     expect(room.occupantsNow.map(({ identity }) => identity)).toEqual(['ada']);
   });
 
+  it('silences whose seat was downgraded, under every identity, and puts nobody out', async () => {
+    const room = new Room(['ada', 'ada#x', 'bob'], obeys);
+    const evictees = [{ userId: 'ada', mayWatch: true, measure: 'silence' as const }];
+    const outcomes = await ejectFromRoom(room, 'r', evictees, options);
+    expect(outcomes.get('ada')).toMatchObject({ kind: 'clean', removed: ['ada', 'ada#x'] });
+    expect(room.silenced).toEqual(['ada', 'ada#x']);
+    expect(room.removals).toEqual([]);
+    expect(room.occupantsNow.map(({ canPublish }) => canPublish)).toEqual([false, false, true]);
+  });
+
+  it('believes the listing, not an answer that nobody expected', async () => {
+    const odd = classifyLiveKitError(Object.assign(new Error('what?'), { status: 400 }));
+    const answerOddly = (room: Room, identity: string) => {
+      if (identity === 'ada') obeys(room, identity);
+      throw new LiveKitError(odd, 'removeParticipant', room.url);
+    };
+    const room = new Room(['ada', 'bob'], answerOddly);
+    const evictees = ['ada', 'bob'].map((userId) => ({ userId, mayWatch: false }));
+    const outcomes = await ejectFromRoom(room, 'r', evictees, options);
+    expect(outcomes.get('ada')).toMatchObject({ kind: 'clean' });
+    expect(outcomes.get('bob')).toMatchObject({ kind: 'failed', failure: { status: 400 } });
+  });
+
   it('reports everybody who is not out when the server fails', async () => {
     const failure = classifyLiveKitError(new DOMException('late', 'TimeoutError'));
     const room = new Room(['ada', 'bob'], (_room, identity) => {
