@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { packageRoot } from '../src/kernel/package-root.ts';
-import type { Figure } from './figure.ts';
+import { type Figure, median } from './figure.ts';
 
 // Odd, so that the median is one of them; enough that two disturbed runs do not move it.
 const rounds = 21;
@@ -55,8 +55,4 @@ async function startMs({ argv, exitCode }: CommandLine): Promise<number> {
   const ms = performance.now() - startedMs;
   if (code !== exitCode) throw new Error(`${argv.join(' ')} ended with ${code}, not ${exitCode}`);
   return ms;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }

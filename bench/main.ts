@@ -1,9 +1,15 @@
 import { describeMachine } from '../src/run/machine.ts';
 import { benchCli } from './cli.ts';
 import type { Benchmark, Figure } from './figure.ts';
+import { benchLedger } from './ledger/ledger.ts';
+import { benchSeats } from './seats/seats.ts';
 
-/** `npm run bench -- NAME [--json]`: exits 1 when a figure misses its goal, 2 for an unknown name. */
-const benchmarks: Readonly<Record<string, Benchmark>> = { cli: benchCli };
+/** `npm run bench -- NAME [--json] [--full]`: exits 1 when a figure misses its goal, 2 for an unknown name. */
+const benchmarks: Readonly<Record<string, Benchmark>> = {
+  cli: benchCli,
+  ledger: benchLedger,
+  seats: benchSeats,
+};
 
 function textOf(figures: readonly Figure[]): string {
   return figures
@@ -17,7 +23,10 @@ function textOf(figures: readonly Figure[]): string {
 const [name = '', ...flags] = process.argv.slice(2);
 const benchmark = benchmarks[name];
 if (benchmark) {
-  const figures = await benchmark();
+  const figures = await benchmark({
+    full: flags.includes('--full'),
+    note: (text) => process.stderr.write(`${text}\n`),
+  });
   const document = { schema: 'trollfix.bench/v1', name, machine: describeMachine(), figures };
   process.stdout.write(flags.includes('--json') ? `${JSON.stringify(document, null, 2)}\n` : textOf(figures));
   process.exitCode = figures.every(({ ok }) => ok) ? 0 : 1;
