@@ -8,10 +8,12 @@ import type { LoadPlan } from '../probes/probe.ts';
 import { seatMetrics } from '../probes/seat/findings.ts';
 import type { SeatPlan } from '../probes/seat/seat-probe.ts';
 import { stormId, stormMetrics, stormTitle } from '../probes/seat/storm-findings.ts';
+import { runStormProbe } from '../probes/seat/storm-probe.ts';
 import { readThresholds } from '../probes/verdict.ts';
 import { probeParts } from './drill.ts';
 import { fullDrill } from './drill-plan.ts';
 import type { Part } from './parts.ts';
+import { withEnforcer } from './with-enforcer.ts';
 
 export type LoadName = 'chat' | 'gift' | 'seat' | 'hls' | 'leaderboard';
 
@@ -38,16 +40,35 @@ export function checkThresholds(name: LoadName, thresholds: readonly string[]): 
   readThresholds(metrics[name], [], thresholds);
 }
 
-/** The probe of that name with this request as its plan. */
-export function loadPart(name: LoadName, request: LoadRequest): Part {
-  if (name === 'seat') return seatPart(request);
-  return probeParts({ ...fullDrill, [name]: request })[name];
+/** What runs for a load of that name: its probe with this request as the plan, and beside it what only load has. */
+export function loadParts(name: LoadName, request: LoadRequest): Part[] {
+  if (name === 'seat') return seatParts(request);
+  return [probeParts({ ...fullDrill, [name]: request })[name]];
 }
 
-/** With a crowd and a storm beside what the drill does. */
-function seatPart(request: LoadRequest): Part {
-  const { seat } = probeParts({ ...fullDrill, seat: { ...request, storm: true } });
-  return { ...seat, owes: [...seat.owes, { id: stormId, title: stormTitle, unit: 'ms' }] };
+/** Beside a storm those who are revoked in peace are only what it is compared with. */
+const peacefulVictims = 40;
+
+/** Victims in peace and every way back, as in the drill; then the crowd and its storm. */
+function seatParts({ active = 0, thresholds, ...request }: LoadRequest): Part[] {
+  const isStorm = (text: string) => text.trimStart().startsWith('seat_storm_');
+  const users = Math.min(request.users, peacefulVictims);
+  const peaceful = {
+    ...request,
+    users,
+    durationMs: 0,
+    active,
+    thresholds: thresholds.filter((text) => !isStorm(text)),
+  };
+  const storm = { ...request, active, thresholds: thresholds.filter(isStorm) };
+  return [
+    probeParts({ ...fullDrill, seat: peaceful }).seat,
+    {
+      name: 'storm',
+      owes: [{ id: stormId, title: stormTitle, unit: 'ms' }],
+      run: (context) => withEnforcer(context, () => runStormProbe(context, storm)),
+    },
+  ];
 }
 
 /** What `load` does when it is not told otherwise: as in the full drill, and for seats a crowd to speak of. */

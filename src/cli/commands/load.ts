@@ -1,4 +1,4 @@
-import { checkThresholds, type LoadName, type LoadRequest, loadDefaults, loadPart } from '../../run/load.ts';
+import { checkThresholds, type LoadName, type LoadRequest, loadDefaults, loadParts } from '../../run/load.ts';
 import { runPart } from '../../run/parts.ts';
 import type { CommandInput, CommandRun } from '../command.ts';
 import { numberOption } from '../input-values.ts';
@@ -19,14 +19,14 @@ export function loadCommand(name: LoadName): CommandRun {
       ratePerS: request.ratePerS,
       users: request.users + (request.active ?? 0),
     });
-    const part = loadPart(name, request);
+    const parts = loadParts(name, request);
     return recordRun(context, input, {
       command: `load ${name}`,
       target,
       services: await servicesOf(target, stack),
       config: { ...request },
       work: async (session, findings) => {
-        findings.measurements.push(...(await runPart(session, part)));
+        for (const part of parts) findings.measurements.push(...(await runPart(session, part)));
       },
     });
   };

@@ -38,7 +38,7 @@ const ejectionDeadlineMs = 5_000;
 /** Connected here and not yet ACTIVE there is a matter of milliseconds. */
 const witnessMs = 2_000;
 
-/** Has users join with a media connection, where clients are sent, and revokes them one after the other. */
+/** Has users join with a media connection and revokes them one after the other. */
 export async function measureActive(
   context: ProbeContext,
   stage: Stage,
@@ -46,7 +46,7 @@ export async function measureActive(
 ): Promise<{ findings: ActiveFindings; revocations: ActiveRevocation[] }> {
   if (users.length === 0) return { findings: noActives, revocations: [] };
   const { cohort, streamId } = stage;
-  const crowd = new Crowd(context, stage);
+  const crowd = new Crowd(context, stage, 'server');
   const latency = new LatencyHistogram();
   const revocations: ActiveRevocation[] = [];
   await cohort.grant(

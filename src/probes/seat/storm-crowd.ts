@@ -23,18 +23,15 @@ export interface Member {
   joinedAtMs: number;
   /** `clock.monotonicMs()` of the COMMIT that took the seat away; null while the seat is held. */
   revokedAtMs: number | null;
-  /** in: in the room as far as this side knows. ejected: told to leave for good. lost: gone in any other way. */
-  state: 'in' | 'ejected' | 'lost';
+  /**
+   * in: in the room as far as this side knows. ejected: told to leave for good. cut: the connection was closed on
+   * somebody without a seat, as a gate does whose guard is slow. lost: gone in any other way.
+   */
+  state: 'in' | 'ejected' | 'cut' | 'lost';
   /** When and how it ended. */
   end: { readonly atMs: number; readonly how: string } | null;
   readonly ended: Promise<void>;
 }
-
-/**
- * LiveKit drops a participant without media after 60.15 s. Ten seconds before that they join anew, so that nobody is
- * ever seen to leave by that timeout: an ejection that never came must not pass for one.
- */
-export const recycleAfterMs = 50_000;
 
 /** Joins at once while recycling: with more the server queues them. */
 const recyclesAtOnce = 8;
@@ -52,11 +49,14 @@ export class Crowd {
   recycled = 0;
   readonly #context: ProbeContext;
   readonly #place: SeatPlace;
+  readonly #entry: 'given' | 'server';
   readonly #settlers = new Map<Member, () => void>();
 
-  constructor(context: ProbeContext, place: SeatPlace) {
+  /** @param entry where they join: where the token endpoint sends clients (a gate, if there is one), or LiveKit itself */
+  constructor(context: ProbeContext, place: SeatPlace, entry: 'given' | 'server') {
     this.#context = context;
     this.#place = place;
+    this.#entry = entry;
   }
 
   /** Has somebody with a seat join. @returns null when they were not let in, which is counted */
@@ -79,7 +79,7 @@ export class Crowd {
   }
 
   /** Has everybody without media join anew who has been in for too long. @returns how many did */
-  async recycleDue(olderThanMs = recycleAfterMs): Promise<number> {
+  async recycleDue(olderThanMs: number): Promise<number> {
     const nowMs = this.#context.clock.monotonicMs();
     const due = this.members.filter(
       ({ kind, state, revokedAtMs, joinedAtMs }) =>
@@ -120,9 +120,9 @@ export class Crowd {
     const { clock } = this.#context;
     const answer = await askForToken(this.#context, { ...this.#place, streamId }, user);
     if (answer.token === null) return `no token: ${answer.status} ${answer.problem}`;
-    // where clients are sent: through the gate, if there is one
     const { url: given } = answer.fields;
-    const url = typeof given === 'string' ? given : this.#place.livekit.url;
+    const isSent = this.#entry === 'given' && typeof given === 'string';
+    const url = isSent ? given : this.#place.livekit.url;
     if (kind === 'active') {
       const outcome = await enterActive({ url, token: answer.token, clock });
       if (outcome.kind === 'active') {
@@ -141,7 +141,8 @@ export class Crowd {
       // closed by this side, or replaced by a newer session of the same member
       if (settle === undefined || isReplacement(member, session, departure)) return;
       const verdict = judgeDeparture(departure);
-      member.state = verdict.ejected ? 'ejected' : 'lost';
+      const isCut = departure.kind === 'closed' && member.revokedAtMs !== null;
+      member.state = verdict.ejected ? 'ejected' : isCut ? 'cut' : 'lost';
       member.end = { atMs: departure.atMs, how: verdict.ejected ? 'ejected' : verdict.why };
       this.#settlers.delete(member);
       settle();

@@ -27,11 +27,6 @@ const own = [
   'seat_storm_legit_ejected: count==0',
 ];
 
-/** Whether a threshold, as it was written, is one on the storm. */
-export function isStormThreshold(text: string): boolean {
-  return text.trimStart().startsWith('seat_storm_');
-}
-
 /**
  * What the storm came to: the value is the p95 of those revoked at once. Its latencies are counted in the process
  * that also holds the whole crowd, which can only make them longer: where it was busy they are an upper bound.
@@ -88,7 +83,7 @@ export function stormMeasurement(found: StormFindings, asked: readonly string[] 
 function countsOf(found: StormFindings) {
   const sum = (numbers: Readonly<Record<string, number>>) =>
     Object.values(numbers).reduce((total, count) => total + count, 0);
-  const missed = found.revoked - found.ejected;
+  const missed = sum(found.missed);
   const lost = sum(found.lost);
   return {
     joined: found.joined.signal + found.joined.active,
@@ -99,6 +94,7 @@ function countsOf(found: StormFindings) {
     unseen: found.unseen,
     revoked: found.revoked,
     ejected: found.ejected,
+    cut: found.cut,
     missed,
     stillInRoom: found.stillInRoom,
     lost,
