@@ -130,54 +130,66 @@ export class SendingClient {
   }
 }
 
-/** Names of their sessions, by which a kill finds a drainer. */
-export const drainerName = 'ledger drainer';
 /** Between two drains; the schedule's is 10 s, which would leave most of a short run undrained. */
-const pauseMs = 20;
+const drainPauseMs = 20;
+const reversalPauseMs = 10;
+/** Of drains and reversals; a round takes 5 to 50 ms, so some are cut off before it ends and some in the pause. */
+const cutShare = 0.03;
+const cutWithinMs = 20;
 
-/** A drainer that is sometimes cut off, and that now and then takes a gift back between two drains. */
-export class DrainingClient {
-  readonly #random: SeededRandom;
-  readonly #account: Account;
-  readonly #link: Link;
-
-  constructor(random: SeededRandom, account: Account, link: Link) {
-    this.#random = random;
-    this.#account = account;
-    this.#link = link;
+/** Drains by the procedure that the schedule calls, and now and then one batch of any size. */
+export async function drain(
+  link: Link,
+  { random, account, stopped }: { random: SeededRandom; account: Account; stopped: AbortSignal },
+): Promise<void> {
+  await using _link = link;
+  while (!stopped.aborted) {
+    const cut = cutAfter(random, account);
+    await unlessLost(account, () =>
+      random.next() < 0.75
+        ? link.query("call drain_gift_ledger(1000, 'crash run')", [], cut)
+        : link.query('select process_gift_ledger_batch($1)', [1 + random.int(500)], cut),
+    );
+    await sleep(drainPauseMs);
   }
+}
 
-  async run(stopped: AbortSignal): Promise<void> {
-    await using _link = this.#link;
-    while (!stopped.aborted) {
-      const random = this.#random;
-      const hangUp = random.next() < 0.03 ? random.next() * 20 : null;
-      if (hangUp !== null) this.#account.hungUp += 1;
-      const step = random.next();
+/** Takes gifts back. One that is not answered is not tried again: whether it was carried out shows in the ledger. */
+export async function reverse(
+  link: Link,
+  { random, account, stopped }: { random: SeededRandom; account: Account; stopped: AbortSignal },
+): Promise<void> {
+  await using _link = link;
+  while (!stopped.aborted) {
+    await sleep(reversalPauseMs);
+    const { acknowledged, reversed } = account;
+    // of the older half, most of which is decided
+    const gift = acknowledged[random.int(Math.max(1, acknowledged.length >> 1))];
+    if (gift === undefined) continue;
+    const cut = cutAfter(random, account);
+    await unlessLost(account, async () => {
       try {
-        if (step < 0.7) await this.#link.query("call drain_gift_ledger(1000, 'crash run')", [], hangUp);
-        else if (step < 0.9)
-          await this.#link.query('select process_gift_ledger_batch($1)', [1 + random.int(500)], hangUp);
-        else await this.#reverse(hangUp);
+        await link.query("select reverse_gift($1, 'crash run')", [gift.id], cut);
+        reversed.add(gift.id);
       } catch (error) {
-        if (!(error instanceof NoAnswer)) throw error;
-        if (error.sent) this.#account.unknown += 1;
+        // pending, failed, or its receiver has spent it; or a round is held for longer than it waits
+        if (!['PT409', '55P03'].includes(sqlStateOf(error))) throw error;
       }
-      await sleep(pauseMs);
-    }
+    });
   }
+}
 
-  /** One that is not answered is not tried again: whether it was carried out shows in the ledger. */
-  async #reverse(hangUpAfterMs: number | null): Promise<void> {
-    const { acknowledged, reversed } = this.#account;
-    if (acknowledged.length === 0) return;
-    const { id } = this.#random.pick(acknowledged);
-    try {
-      await this.#link.query("select reverse_gift($1, 'crash run')", [id], hangUpAfterMs);
-      reversed.add(id);
-    } catch (error) {
-      // pending, failed, or its receiver has spent it; or a round holds the lock for long
-      if (!['PT409', '55P03'].includes(sqlStateOf(error))) throw error;
-    }
+function cutAfter(random: SeededRandom, account: Account): number | null {
+  if (random.next() >= cutShare) return null;
+  account.hungUp += 1;
+  return random.next() * cutWithinMs;
+}
+
+async function unlessLost(account: Account, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof NoAnswer)) throw error;
+    if (error.sent) account.unknown += 1;
   }
 }

@@ -1,7 +1,7 @@
 import { pollUntil } from '../../../../src/kernel/deadline.ts';
 import { SeededRandom } from '../../../../src/kernel/random.ts';
 import { checkLedger, type Finding } from './checks.ts';
-import { Account, DrainingClient, drainerName, SendingClient } from './crash-clients.ts';
+import { Account, drain, reverse, SendingClient } from './crash-clients.ts';
 import { Killer } from './kills.ts';
 import type { Cast, LedgerDatabase } from './ledger-database.ts';
 import { Link } from './link.ts';
@@ -32,7 +32,6 @@ const streams = 3;
 /** People 0 to 3 send for themselves, the others' gifts come in lists. */
 const ownSenders = 4;
 const listSize = 40;
-const drainers = 2;
 /** Less than the largest gifts, and enough for the platform's share of what moves in minutes. */
 const coinsEach = 100_000;
 const feeBps = 50;
@@ -50,29 +49,29 @@ export async function runLedgerCrashes(
   await ledger.db.pool.query('update gift_settings set fee_bps = $1', [feeBps]);
   const killer = await Killer.of(ledger.db.postgres);
   const account = new Account();
-  const [sending, draining] = [new AbortController(), new AbortController()];
+  const stop = new AbortController();
+  const stopped = stop.signal;
+  const owner = (name: string) => new Link(ledger.db.postgres.databaseUrl, { name: `ledger ${name}` });
   const clients = [
-    ...senders(ledger, { random, cast, account }).map((client) => client.run(sending.signal)),
-    ...Array.from({ length: drainers }, (_, i) => {
-      const link = new Link(ledger.db.postgres.databaseUrl, { name: `${drainerName} ${i}` });
-      return new DrainingClient(random.fork(`drainer ${i}`), account, link).run(draining.signal);
-    }),
+    ...senders(ledger, { random, cast, account }).map((client) => client.run(stopped)),
+    ...['drainer 1', 'drainer 2'].map((name) =>
+      drain(owner(name), { random: random.fork(name), account, stopped }),
+    ),
+    reverse(owner('desk'), { random: random.fork('desk'), account, stopped }),
   ];
   const over = Promise.all(clients);
   try {
     // a client that gives up ends the run at once
     const kills = await Promise.race([
-      killUntil(killer, plannedKills(random.fork('kills')), { seconds, account, note }),
+      killUntil(killer, plannedKills(random.fork('kills')), { seconds, account, note, stopped }),
       over.then(() => Promise.reject(new Error('the clients ended before the run'))),
     ]);
-    sending.abort();
-    draining.abort();
+    stop.abort();
     await over;
     await drainWhole(ledger);
     return { seed, kills, account, ...(await judgeLedger(ledger, account)) };
   } finally {
-    sending.abort();
-    draining.abort();
+    stop.abort();
     await over.catch(() => {});
   }
 }
@@ -101,17 +100,29 @@ function senders(
   });
 }
 
+interface KillOptions {
+  readonly seconds: number;
+  readonly account: Account;
+  readonly note: (line: string) => void;
+  readonly stopped: AbortSignal;
+}
+
 async function killUntil(
   killer: Killer,
   planned: Iterable<PlannedKill>,
-  { seconds, account, note }: { seconds: number; account: Account; note: (line: string) => void },
+  { seconds, account, note, stopped }: KillOptions,
 ): Promise<PlannedKill[]> {
   const endsAt = performance.now() + seconds * 1000;
   const done: PlannedKill[] = [];
   for (const kill of planned) {
     const from = account.acknowledged.length;
     await pollUntil(() => (account.acknowledged.length - from >= kill.afterGifts ? true : undefined), {
-      ...{ ms: acknowledgedWithinMs, everyMs: 10, what: `${kill.afterGifts} gifts are acknowledged` },
+      ...{
+        ms: acknowledgedWithinMs,
+        everyMs: 10,
+        signal: stopped,
+        what: `${kill.afterGifts} gifts are answered`,
+      },
     });
     if (done.length >= killsPerCycle && performance.now() > endsAt) break;
     const began = performance.now();
@@ -122,6 +133,9 @@ async function killUntil(
       `after ${account.acknowledged.length} gifts: kill -9 of a ${kill.victim}${where}; back in ${Math.round(performance.now() - began)} ms`,
     );
   }
+  await pollUntil(() => (account.reversed.size > 0 ? true : undefined), {
+    ...{ ms: acknowledgedWithinMs, everyMs: 10, signal: stopped, what: 'a gift is reversed' },
+  });
   return done;
 }
 
@@ -136,7 +150,10 @@ async function drainWhole(ledger: LedgerDatabase): Promise<void> {
   );
 }
 
-async function judgeLedger(ledger: LedgerDatabase, account: Account) {
+async function judgeLedger(
+  ledger: LedgerDatabase,
+  account: Account,
+): Promise<Pick<CrashReport, 'readings' | 'findings' | 'roundErrors'>> {
   const readings = await readLedger(ledger.db.pool);
   const logged = await ledger.db.pool.query<{ error: string }>(
     'select distinct error from gift_batch_logs where error is not null',

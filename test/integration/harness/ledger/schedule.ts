@@ -103,17 +103,31 @@ const send = (sender: number, away: number, amount: number): Action => ({
   gift: { sender, away, stream: 0, amount },
 });
 
-/** What random schedules may miss: a reversal that its receiver cannot pay, and a list with a taken id in it. */
-export const rareSchedule: Schedule = {
+/** Goes through every answer that there is, the rarest too, so that no run of random ones has to. */
+export const everyAnswer: Schedule = {
   feeBps: 500,
   coins: [20, 0, 0, 0, 0],
   real: true,
   actions: [
+    { kind: 'reverse', which: 0 }, // of no gift at all
     send(0, 1, 20),
+    { kind: 'reverse', which: 0 }, // not decided yet
+    { kind: 'again', which: 0, change: null },
+    ...(['sender', 'receiver', 'stream', 'amount'] as const).map(
+      (change): Action => ({ kind: 'again', which: 0, change }),
+    ),
     { kind: 'settle', limit: 1 },
     send(1, 1, 19),
     { kind: 'settle', limit: 1 },
-    { kind: 'reverse', which: 0 },
+    { kind: 'reverse', which: 0 }, // spent by its receiver
+    { kind: 'reverse', which: 1 },
+    { kind: 'reverse', which: 1 },
+    send(4, 1, 1),
+    { kind: 'settle', limit: 1 },
+    { kind: 'reverse', which: 2 }, // failed
+    { kind: 'deposit', who: 3, amount: 5 },
+    { kind: 'deposit again', which: 0, change: false },
+    { kind: 'deposit again', which: 0, change: true },
     {
       kind: 'list',
       gifts: [
