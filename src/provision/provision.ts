@@ -14,6 +14,7 @@ import {
   recordMigrationSql,
   registryExistsSql,
 } from './registry.sql.ts';
+import { scheduleNote, scheduleTroubles } from './schedule.ts';
 
 export interface ProvisionOptions {
   /** Only says what would be done, inside a read-only transaction. */
@@ -34,6 +35,9 @@ export interface Schedule {
   readonly changed?: boolean;
   /** Why it is the settler's. */
   readonly reason?: string;
+  /** What is particular about it: that this pg_cron knows no seconds. */
+  readonly note?: string;
+  readonly version?: string;
 }
 
 export interface ProvisionResult {
@@ -150,24 +154,36 @@ async function applyAll(
       options.progress({ kind: 'note', text: `migration ${migration.name}` });
     }
   }
-  const attached = await inTransaction(client, async () => {
-    const before = await readInventory(client);
-    const { rows } = await client.query<{ result: Attachment }>(attachPlatformSql);
-    await bookChanges(client, before, await readInventory(client));
-    return rows[0]?.result ?? { problems: [] };
-  });
+  const attached = await inTransaction(client, () => attachPlatform(client));
   for (const problem of attached.problems) {
     options.log.warn(`${problem.part} could not be set up: ${problem.message}`, {
       sqlstate: problem.sqlstate,
     });
   }
+  const schedule = attached.schedule ?? { kind: 'unknown' };
+  const note = schedule.kind === 'unknown' ? '' : scheduleNote({ ...schedule, kind: schedule.kind });
   return {
     applied,
     pending: [],
-    schedule: attached.schedule ?? { kind: 'unknown' },
+    schedule: { ...schedule, ...(note === '' ? {} : { note }) },
     publication: attached.publication ?? [],
     problems: attached.problems,
   };
+}
+
+/** What of the platform was missing is put there; what still is not as it should be afterwards is a problem too. */
+async function attachPlatform(client: pg.PoolClient): Promise<Attachment> {
+  const before = await readInventory(client);
+  const { rows } = await client.query<{ result: Attachment }>(attachPlatformSql);
+  await bookChanges(client, before, await readInventory(client));
+  const attached = rows[0]?.result ?? { problems: [] };
+  // what could not be scheduled is told already, in the database's own words
+  if (attached.problems.some(({ part }) => part === 'schedule')) return attached;
+  const troubles = await scheduleTroubles(client);
+  const more = troubles.map(({ identity, detail }) => ({
+    ...{ part: 'schedule', sqlstate: '', message: `${identity}: ${detail}` },
+  }));
+  return { ...attached, problems: [...attached.problems, ...more] };
 }
 
 /** False when the database has it already, perhaps because another provision just put it there. */

@@ -25,6 +25,14 @@ export interface CronJob {
 export interface ScheduleTrouble {
   readonly identity: string;
   readonly detail: string;
+  /** A command that mends it, where provisioning again does not. */
+  readonly fix?: string;
+}
+
+/** What is particular about a schedule, for whoever provisions: '' for that of every 10 s. */
+export function scheduleNote({ kind, schedule, version }: ExpectedSchedule): string {
+  if (kind !== 'pg_cron' || schedule === '10 seconds') return '';
+  return `pg_cron ${version ?? ''} knows no seconds, so a job of a minute drains six times, 10 s apart`;
 }
 
 type Queryable = Pick<pg.ClientBase, 'query'>;
@@ -45,7 +53,8 @@ export async function scheduleTroubles(database: Queryable): Promise<ScheduleTro
 
 /**
  * Pure: pg_cron's traps as far as they show in `cron.job` (ledger.md §5). It accepts a six-field schedule without a
- * word, whose sixth field is no seconds: only the exact text tells. Jobs run as, and are shown to, the role that made them.
+ * word, whose sixth field is no seconds: only the exact text tells. Jobs run as the role that made them, which alone may
+ * take them away; a role without BYPASSRLS does not even see those of others.
  */
 export function judgeJobs(expected: ExpectedSchedule, jobs: readonly CronJob[]): ScheduleTrouble[] {
   const mine = jobs.find((job) => job.jobname === expected.job && job.username === job.me);
@@ -78,6 +87,7 @@ export function judgeJobs(expected: ExpectedSchedule, jobs: readonly CronJob[]):
     troubles.push({
       identity: other.jobname ?? `job ${other.jobid}`,
       detail: `another job settles too, as ${other.username}: "${other.command}" (${other.schedule})`,
+      fix: `psql -U ${other.username} -c 'select cron.unschedule(${other.jobid})'`,
     });
   }
   return troubles;

@@ -73,7 +73,7 @@ function appliedText({ terminal }: CommandContext, result: ProvisionResult): str
   const { schedule, problems } = result;
   const settles =
     schedule.kind === 'pg_cron'
-      ? `pg_cron, ${schedule.schedule}`
+      ? `pg_cron, "${schedule.schedule}"${schedule.note ? ` (${schedule.note})` : ''}`
       : `trollfix settle --watch${schedule.reason ? ` (${schedule.reason})` : ''}`;
   const lines = [
     result.applied.length === 0

@@ -6,6 +6,8 @@ const scheduleSchema = z.looseObject({
   command: z.string().optional(),
   changed: z.boolean().optional(),
   reason: z.string().optional(),
+  /** What is particular about the schedule. */
+  note: z.string().optional(),
 });
 
 const driftSchema = z.object({

@@ -84,6 +84,9 @@ describe('doctor', () => {
         'realtime.publication': 'ok',
         'settlement.schedule': 'ok',
         'settlement.cron': 'skip',
+        'settlement.runs': 'skip',
+        'settlement.capacity': 'skip',
+        'settlement.history': 'skip',
         'settlement.health': 'fail',
       },
     });

@@ -1,7 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { TrollfixError } from '../../../src/kernel/errors.ts';
+import {
+  type CronFacts,
+  type CronRun,
+  judgeCapacity,
+  judgeHistory,
+  judgeRuns,
+  judgeStarts,
+} from '../../../src/provision/doctor-cron.ts';
+import { judgeHeld } from '../../../src/provision/doctor-database.ts';
 import { roleOfKey } from '../../../src/provision/doctor-services.ts';
-import { judgeCron } from '../../../src/provision/doctor-settlement.ts';
 import { compareObjects } from '../../../src/provision/drift.ts';
 import { supabaseFileName } from '../../../src/provision/export-supabase.ts';
 import { readMigrations } from '../../../src/provision/migrations.ts';
@@ -53,20 +61,100 @@ describe('the settlement job', () => {
 });
 
 describe('pg_cron', () => {
-  const facts = { launcher: true, max_running_jobs: 5, jobs: 1, history_rows: '1000' };
-  const run = { status: 'succeeded', return_message: null, gap_s: 10 };
+  const facts: CronFacts = {
+    ...{
+      launcher: true,
+      preload: 'pg_cron',
+      max_running_jobs: 5,
+      max_worker_processes: 8,
+      background_workers: true,
+    },
+    ...{
+      version: '1.6.4',
+      jobs: 1,
+      running: 0,
+      server_up_s: 10_000,
+      history_rows: 1000,
+      oldest_history_days: 3,
+    },
+  };
+  const run: CronRun = { status: 'succeeded', return_message: null, started_s_ago: 5, gap_s: 10 };
+  const failed: CronRun = { ...run, status: 'failed', return_message: 'ERROR: x' };
 
-  it('is well when its launcher lives and its job keeps to the pace', () => {
-    expect(judgeCron(facts, [run, run], 25).status).toBe('ok');
+  it('is well when its launcher lives, its job keeps to the pace and there is room', () => {
+    expect(judgeStarts(facts, [run, run], 25).status).toBe('ok');
+    expect(judgeRuns([run, run]).status).toBe('ok');
+    expect(judgeCapacity(facts).status).toBe('ok');
+    expect(judgeHistory(facts).status).toBe('ok');
   });
 
   it.each([
-    ['a dead launcher', { ...facts, launcher: false }, [run], 'fail'],
-    ['a failed run', facts, [{ ...run, status: 'failed', return_message: 'ERROR: x' }, run], 'fail'],
-    ['a gap: other jobs starve it', facts, [run, { ...run, gap_s: 40 }], 'warn'],
-    ['a history that nobody cleans', { ...facts, history_rows: '900000' }, [run], 'warn'],
-  ])('is not with %s', (_, these, runs, status) => {
-    expect(judgeCron(these, runs, 25)).toMatchObject({ status });
+    ['no launcher', { ...facts, launcher: false }, [run], 'fail', 'not running'],
+    ['no library', { ...facts, launcher: false, preload: '' }, [run], 'fail', 'lacks pg_cron'],
+    ['a launcher that does nothing', facts, [{ ...run, started_s_ago: 40 }], 'fail', '40 s ago'],
+    ['a job that never started', facts, [], 'fail', 'never started'],
+    ['a gap: other jobs starve it', facts, [run, { ...run, gap_s: 40 }], 'warn', '40 s between'],
+    ['a server that has just come up', { ...facts, server_up_s: 3 }, [], 'warn', 'not started yet'],
+  ])('does not start on time with %s', (_, these, runs, status, detail) => {
+    expect(judgeStarts(these, runs, 25)).toMatchObject({ status, detail: expect.stringContaining(detail) });
+  });
+
+  it('has a last run that failed, or one before it; what a restart cut off is no failure', () => {
+    expect(judgeRuns([failed, run])).toMatchObject({
+      status: 'fail',
+      detail: expect.stringContaining('ERROR: x'),
+    });
+    expect(judgeRuns([{ ...run, status: 'running' }, failed]).status).toBe('fail');
+    expect(judgeRuns([run, failed])).toMatchObject({ status: 'warn' });
+    expect(judgeRuns([{ ...failed, return_message: 'server restarted' }, run]).status).toBe('ok');
+  });
+
+  it('has no room when as many jobs run as may, or more than that may come due', () => {
+    expect(judgeCapacity({ ...facts, running: 5, jobs: 6 })).toMatchObject({ status: 'fail' });
+    expect(judgeCapacity({ ...facts, running: 5, jobs: 5 })).toMatchObject({ status: 'ok' });
+    expect(judgeCapacity({ ...facts, jobs: 6 })).toMatchObject({ status: 'warn' });
+    const many = { ...facts, max_running_jobs: 32, jobs: 9 };
+    expect(judgeCapacity(many)).toMatchObject({
+      status: 'warn',
+      detail: expect.stringContaining('room for 8 (max_worker_processes)'),
+    });
+    expect(judgeCapacity({ ...many, background_workers: false }).status).toBe('ok');
+    const old = { ...facts, version: '1.4-1', jobs: 2 };
+    expect(judgeCapacity(old)).toMatchObject({
+      status: 'warn',
+      detail: expect.stringContaining('waits for each background worker'),
+    });
+    expect(judgeCapacity({ ...old, background_workers: false }).status).toBe('ok');
+    expect(judgeCapacity({ ...facts, max_running_jobs: null }).status).toBe('skip');
+  });
+
+  it('has a history that nobody cleans', () => {
+    expect(judgeHistory({ ...facts, history_rows: 900_000 })).toMatchObject({ status: 'warn' });
+    expect(judgeHistory({ ...facts, oldest_history_days: 30 })).toMatchObject({ status: 'warn' });
+    expect(judgeHistory({ ...facts, history_rows: -1, oldest_history_days: null }).status).toBe('ok');
+  });
+});
+
+describe('held snapshots', () => {
+  const session = {
+    kind: 'session',
+    name: '7',
+    who: 'psql, ada, idle in transaction',
+    held_s: 90,
+    transactions: null,
+  } as const;
+
+  it('are told with who holds them and what ends it', () => {
+    expect(judgeHeld([]).status).toBe('ok');
+    expect(judgeHeld([session, session])).toMatchObject({
+      ...{ status: 'warn', fix: "psql -c 'select pg_terminate_backend(7)'" },
+      detail: expect.stringMatching(/pid 7 \(psql, ada, .*\) holds one for 90 s; and 1 more/),
+    });
+    expect(
+      judgeHeld([{ ...session, kind: 'slot', name: 'old', held_s: null, transactions: 5 }]),
+    ).toMatchObject({
+      fix: expect.stringContaining("pg_drop_replication_slot('old')"),
+    });
   });
 });
 
