@@ -18,7 +18,10 @@ export interface GateLimits {
   readonly connections: number;
   /** How long a change that was told may keep an admission waiting for its being read (1 ms is usual). */
   readonly settleMs: number;
-  /** Between a ban's arrival and the cut: the guard's removal takes 3 ms and tells the client why, which is better. */
+  /**
+   * Between a ban's arrival and the cut. The guard's removal takes 3 ms, a second or two where 200 are removed at once,
+   * and tells the client why, which is better: the cut is for those it does not reach.
+   */
   readonly cutAfterMs: number;
   /** How long one direction of a session may outlive the other. */
   readonly halfOpenMs: number;
@@ -34,6 +37,6 @@ export const defaultGateLimits: GateLimits = {
   pending: 4_096,
   connections: 20_000,
   settleMs: 500,
-  cutAfterMs: 1_000,
+  cutAfterMs: 5_000,
   halfOpenMs: 10_000,
 };

@@ -5,7 +5,7 @@ import { createSeatTable } from '../../../../src/ops/guard/seat-table.ts';
 import { liveKitAdmin } from '../../../../src/target/livekit/admin.ts';
 import { enterRoom } from '../../../../src/target/livekit/signal-participant.ts';
 import { enterByWhip } from '../../../../src/target/livekit/whip.ts';
-import { type GateStage, startGateStage } from './gate-stage.ts';
+import { type GateStage, quickToCut, startGateStage } from './gate-stage.ts';
 import { loadMutant, type Mutation } from './mutant.ts';
 import { afterBan, afterDowngrade } from './promises.ts';
 import { banWhileAway, wiredTable } from './table-stage.ts';
@@ -85,6 +85,7 @@ describe('a gate that forgets is found out', () => {
       listen: { host: '127.0.0.1', port: 0 },
       table: stage.table,
       failOpen: false,
+      limits: quickToCut,
       clock: systemClock,
       log: silentLogger,
       upstream,
