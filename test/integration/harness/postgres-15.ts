@@ -19,8 +19,8 @@ import { makeTempStateDir } from './temp-state.ts';
 const binDir = '/usr/lib/postgresql/15/bin';
 const cronLibrary = '/usr/lib/postgresql/15/lib/pg_cron.so';
 
-/** The line that .ci/run has and the README tells. */
-export const aptLine = 'apt-get install -y --no-install-recommends postgresql-15 postgresql-15-cron';
+/** The README has the same line, and .ci/system-packages runs it. */
+const aptLine = 'apt-get install -y --no-install-recommends postgresql-15 postgresql-15-cron';
 
 /**
  * Why the tests against Debian's PostgreSQL 15 and pg_cron cannot run here, or undefined when they can.
