@@ -3,6 +3,7 @@ import { messageOf, TrollfixError } from '../kernel/errors.ts';
 import { redact } from '../kernel/redact.ts';
 import type { CheckDefinition, DoctorCheck, DoctorContext, Finding } from './doctor-check.ts';
 import { databaseChecks } from './doctor-database.ts';
+import { guardChecks } from './doctor-guard.ts';
 import { serviceChecks } from './doctor-services.ts';
 import { settlementChecks } from './doctor-settlement.ts';
 
@@ -13,6 +14,7 @@ export const doctorChecks: readonly CheckDefinition[] = [
   ...databaseChecks,
   ...settlementChecks,
   ...serviceChecks,
+  ...guardChecks,
 ];
 
 /**

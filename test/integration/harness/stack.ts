@@ -1,6 +1,11 @@
+import path from 'node:path';
+import process from 'node:process';
 import type { Target } from '../../../src/config/target.ts';
 import { type Logger, silentLogger, silentProgress } from '../../../src/kernel/log.ts';
+import { packageRoot } from '../../../src/kernel/package-root.ts';
+import type { CliCommand } from '../../../src/local/cli-child.ts';
 import type { QuotaProfile } from '../../../src/local/gateway/context.ts';
+import type { GuardPorts } from '../../../src/local/guard-process.ts';
 import { type Stack, type StackOptions, startStack } from '../../../src/local/stack.ts';
 import { type StackEnv, stackTarget } from '../../../src/local/stack-state.ts';
 import { testLiveKitSearch } from './livekit.ts';
@@ -8,6 +13,8 @@ import { makeTempStateDir } from './temp-state.ts';
 
 export interface TestStackOptions {
   readonly livekit?: boolean;
+  /** With a guard, from the sources; it needs LiveKit and the migrations. */
+  readonly guard?: boolean;
   readonly hls?: boolean;
   /** With the migrations of the app. */
   readonly provision?: boolean;
@@ -63,6 +70,7 @@ export function testStackOptions(stateDir: string, options: TestStackOptions = {
     livekit: options.livekit ? testLiveKitSearch() : null,
     hls: options.hls ? { bitsPerS: null } : null,
     settler: null,
+    guard: options.guard ? guardFromSources : null,
     ...(options.provision ? { provision: provisionTestStack } : {}),
     log: options.log ?? silentLogger,
     progress: silentProgress,
@@ -73,4 +81,23 @@ export function testStackOptions(stateDir: string, options: TestStackOptions = {
 async function provisionTestStack(env: StackEnv): Promise<void> {
   const { provisionUrl } = await import('../../../src/provision/provision-url.ts');
   await provisionUrl(env.DATABASE_URL, { log: silentLogger, progress: silentProgress });
+}
+
+/** As the CLI starts its guard, but not from what was built last. */
+function guardFromSources(env: StackEnv, { gate, desk }: GuardPorts): CliCommand {
+  const here = (port: number) => `127.0.0.1:${port}`;
+  const main = path.join(packageRoot, 'test/integration/harness/cli-main.ts');
+  return {
+    command: process.execPath,
+    args: [main, 'guard', '--gate', here(gate), '--metrics', here(desk), '--webhook', here(desk)],
+    env: {
+      TROLLFIX_TARGET: 'env',
+      TROLLFIX_SUPABASE_URL: env.SUPABASE_URL,
+      TROLLFIX_ANON_KEY: env.SUPABASE_ANON_KEY,
+      TROLLFIX_DATABASE_URL: env.DATABASE_URL,
+      TROLLFIX_LIVEKIT_URL: env.LIVEKIT_URL,
+      TROLLFIX_LIVEKIT_API_KEY: env.LIVEKIT_API_KEY,
+      TROLLFIX_LIVEKIT_API_SECRET: env.LIVEKIT_API_SECRET,
+    },
+  };
 }

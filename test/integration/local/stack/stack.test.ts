@@ -16,6 +16,7 @@ import {
   readStackState,
   requireStack,
   type StackState,
+  stackTarget,
   writeStackState,
 } from '../../../../src/local/stack-state.ts';
 import { canReach, unprivilegedUser } from '../../../../src/local/unprivileged-user.ts';
@@ -97,8 +98,11 @@ describe('up and down', () => {
   });
 
   test('every value of the environment is filled, and the gateway takes its key', async () => {
-    await using stack = await startAll();
-    const { env } = stack.state;
+    await using stack = await startStack(
+      testStackOptions(temp.dir, { hls: true, livekit: true, guard: true, provision: true }),
+    );
+    // this one is started without the demo, which has to be bundled first
+    const { DEMO_URL: _, ...env } = stack.state.env;
     for (const [name, value] of Object.entries(env)) expect(value, name).not.toBe('');
     const headers = { apikey: env.SUPABASE_ANON_KEY };
     expect((await fetch(`${env.SUPABASE_URL}/health`)).status).toBe(200);
@@ -106,9 +110,40 @@ describe('up and down', () => {
     expect((await fetch(env.HLS_URL)).status).toBe(200);
   });
 
+  test('its guard answers, listens on loopback only, sends clients to its gate, and outlives LiveKit but not its stack', async () => {
+    const stack = await startStack(
+      testStackOptions(temp.dir, { livekit: true, guard: true, provision: true }),
+    );
+    try {
+      const { state } = stack;
+      const guard = state.services.find(({ name }) => name === 'guard');
+      expect(guard).toMatchObject({ health: 'healthy', url: expect.stringMatching(/^http:/) });
+      const listeners = listenersOf(processTree(guard?.pid as number));
+      expect(listeners).toHaveLength(2);
+      expect(listeners.filter((listener) => !isLoopback(listener))).toEqual([]);
+      expect(stackTarget(state).livekit?.gateUrl).toBe(state.env.LIVEKIT_GATE_URL);
+      // no token, so nobody; but a door, and not the admin API
+      const gate = state.env.LIVEKIT_GATE_URL.replace(/^ws/, 'http');
+      expect((await fetch(`${gate}/rtc/validate`)).status).toBe(401);
+      expect((await fetch(`${gate}/twirp/livekit.RoomService/ListRooms`, { method: 'POST' })).status).toBe(
+        404,
+      );
+
+      // LiveKit away: the guard complains and lives
+      stack.service('livekit')?.kill('SIGKILL');
+      await expect.poll(async () => (await fetch(`${guard?.url}/healthz`)).status).toBe(503);
+      const { services } = await checkStack(stateOf());
+      expect(services.filter(({ health }) => health === 'dead').map(({ name }) => name)).toEqual(['livekit']);
+      await stack.stop();
+      await expectGone(state);
+    } finally {
+      await stack.stop();
+    }
+  });
+
   test('without livekit-server and without Go everything else works, and it is said how to get it', async () => {
     await using stack = await startStack({
-      ...testStackOptions(temp.dir, { hls: true }),
+      ...testStackOptions(temp.dir, { hls: true, guard: true }),
       livekit: { cacheDir: path.join(temp.dir, 'cache'), allowBuild: true, pathEnv: '' },
     });
     const livekit = stack.state.services.find((service) => service.name === 'livekit');
@@ -116,9 +151,15 @@ describe('up and down', () => {
       health: 'missing',
       reason: expect.stringContaining('TROLLFIX_LIVEKIT_BIN'),
     });
-    expect(stack.state.env.LIVEKIT_URL).toBe('');
+    expect(stack.state.env).toMatchObject({ LIVEKIT_URL: '', LIVEKIT_GATE_URL: '' });
     const { services } = await checkStack(stack.state);
-    expect(services.map(({ health }) => health)).toEqual(['healthy', 'healthy', 'missing', 'healthy']);
+    expect(services.map(({ name, health }) => [name, health])).toEqual([
+      ['postgres', 'healthy'],
+      ['gateway', 'healthy'],
+      ['livekit', 'missing'],
+      ['hls', 'healthy'],
+      ['guard', 'missing'],
+    ]);
   });
 
   test('data and keys stay where they are meant to, and are forgotten when asked', async () => {

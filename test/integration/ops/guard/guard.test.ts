@@ -2,6 +2,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../../src/kernel/clock.ts';
 import { liveGuards } from '../../../../src/ops/guard/enforcement.ts';
 import { awaitEjection } from '../../../../src/probes/seat/victims.ts';
+import { doctor } from '../../../../src/provision/doctor.ts';
+import { guardChecks } from '../../../../src/provision/doctor-guard.ts';
 import { enterActive } from '../../../../src/target/livekit/active-participant.ts';
 import { signLiveKitToken } from '../../../../src/target/livekit/mint.ts';
 import { enterRoom } from '../../../../src/target/livekit/signal-participant.ts';
@@ -177,6 +179,43 @@ describe('a guard', () => {
       expect(await Promise.race([one.left, 'still here'])).toBe('still here');
     expect(await liveGuards(stage.seats.database)).toHaveLength(2);
     for (const guard of guards) expect(guard.status()).toMatchObject({ healthy: true });
+  });
+
+  it('is what the doctor looks for: whether there is one, with a gate, and well', async () => {
+    const look = async () => {
+      const context = {
+        target: stage.seats.target,
+        database: stage.seats.database,
+        clock: systemClock,
+        signal: AbortSignal.timeout(30_000),
+      };
+      const [check] = await doctor(context, { checks: guardChecks });
+      return check;
+    };
+    expect(await look()).toMatchObject({ status: 'warn', detail: expect.stringContaining('no guard') });
+    const { cohort, streamId, ids } = await stage.people(1);
+    await cohort.revoke(streamId, ids);
+    await stage.seats.database.query(
+      "update public.seat_ejections set created_at = now() - interval '1 minute' where done_at is null",
+    );
+    expect(await look()).toMatchObject({
+      status: 'fail',
+      detail: expect.stringContaining('1 ejections wait'),
+    });
+
+    const bare = await stage.guard({ gate: null });
+    await expect.poll(look).toMatchObject({ status: 'warn', detail: expect.stringContaining('a gate') });
+    await bare.stop();
+    await stage.guard();
+    await expect.poll(look).toMatchObject({ status: 'ok', detail: expect.stringContaining('ws://') });
+    stage.seats.livekit.service.kill('SIGSTOP');
+    try {
+      await expect
+        .poll(look)
+        .toMatchObject({ status: 'fail', detail: expect.stringContaining('LiveKit cannot be asked') });
+    } finally {
+      stage.seats.livekit.service.kill('SIGCONT');
+    }
   });
 
   it('says at once which address it cannot have', async () => {
