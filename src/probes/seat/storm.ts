@@ -226,6 +226,7 @@ class Storm {
   async #hold(singles: readonly Member[]): Promise<void> {
     const { crowd, plan, times } = this.#parts;
     const { clock, signal, progress } = this.#context;
+    progress({ kind: 'step', text: `storm: ${crowd.members.length} people are held` });
     const endsAtMs = clock.monotonicMs() + plan.holdMs;
     const everyMs = singles.length === 0 ? plan.holdMs : plan.holdMs / singles.length;
     let [next, dueAtMs] = [0, clock.monotonicMs()];

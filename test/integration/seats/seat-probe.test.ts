@@ -50,9 +50,11 @@ describe('the seat probe', () => {
     expect(ejection).toMatchObject({
       id: 'seat.ejection',
       samples: 12,
-      counts: { revoked: 24, ejected: 24, missed: 0, violations: 0 },
-      thresholds: [{ metric: 'seat_missed', observed: 0, samples: 24, ok: true }],
+      counts: { revoked: 26, ejected: 26, missed: 0, violations: 0 },
+      thresholds: [{ metric: 'seat_missed', observed: 0, samples: 26, ok: true }],
+      details: { active: { asked: 2, connected: 2, byWitness: 2, unconnected: {} } },
     });
+    expect(rows.filter(({ kind, ejectMs }) => kind === 'active' && Number(ejectMs) > 0)).toHaveLength(2);
     expect(ejection.latencyMs?.p50).toBeGreaterThan(0);
     expect(rows.filter(({ kind }) => kind === 'burst')).toHaveLength(12);
 
