@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { createClient, type SupabaseClient } from '@supabase/supabase-js';
 import { silentLogger } from '../../../src/kernel/log.ts';
+import type { DemoOptions } from '../../../src/local/gateway/demo-site.ts';
 import { type Gateway, startGateway } from '../../../src/local/gateway/gateway.ts';
 import { type ApiKeys, mintApiKeys } from '../../../src/local/gateway/keys.ts';
 import { mintUserToken } from '../../../src/target/supabase/synthetic-users.ts';
@@ -25,27 +26,50 @@ export interface BrowserOptions {
   readonly tokenLifeS?: number;
 }
 
+interface Parts {
+  readonly database: Provisioned;
+  readonly jwtSecret: string;
+  readonly keys: ApiKeys;
+  /** Starts the gateway; port 0 takes any. */
+  readonly open: (port: number) => Promise<Gateway>;
+}
+
 /** The app's database behind the real gateway, and clients as browsers have them. */
 export class AppStage implements AsyncDisposable {
   readonly database: Provisioned;
   readonly #jwtSecret: string;
   readonly #keys: ApiKeys;
+  readonly #open: Parts['open'];
   readonly #browsers = new Set<Browser>();
   readonly #guests = new Set<SupabaseClient>();
   #gateway: Gateway;
 
-  private constructor(database: Provisioned, jwtSecret: string, keys: ApiKeys, gateway: Gateway) {
-    this.database = database;
-    this.#jwtSecret = jwtSecret;
-    this.#keys = keys;
+  private constructor(parts: Parts, gateway: Gateway) {
+    this.database = parts.database;
+    this.#jwtSecret = parts.jwtSecret;
+    this.#keys = parts.keys;
+    this.#open = parts.open;
     this.#gateway = gateway;
   }
 
-  static async start(): Promise<AppStage> {
+  static async start(demo: DemoOptions | null = null): Promise<AppStage> {
     const database = await Provisioned.start();
     const jwtSecret = randomBytes(32).toString('hex');
     const keys = await mintApiKeys(jwtSecret);
-    return new AppStage(database, jwtSecret, keys, await openGateway(database, jwtSecret, keys, 0));
+    const open = (port: number) =>
+      startGateway({
+        host: '127.0.0.1',
+        port,
+        adminUrl: database.postgres.adminUrl,
+        authenticatorUrl: database.postgres.authenticatorUrl,
+        jwtSecret,
+        apiKeys: keys,
+        livekit: null,
+        quota: null,
+        demo,
+        log: silentLogger,
+      });
+    return new AppStage({ database, jwtSecret, keys, open }, await open(0));
   }
 
   get url(): string {
@@ -57,7 +81,7 @@ export class AppStage implements AsyncDisposable {
     const { port } = this.#gateway;
     await this.#gateway.stop();
     await away();
-    this.#gateway = await openGateway(this.database, this.#jwtSecret, this.#keys, port);
+    this.#gateway = await this.#open(port);
   }
 
   /** A new real user on a new stream, or on that of another browser. */
@@ -66,10 +90,7 @@ export class AppStage implements AsyncDisposable {
     const [userId = ''] = people.users;
     const tap = tappedSocket();
     const lifeS = options.tokenLifeS ?? 3600;
-    const accessToken = async () => {
-      const nowS = Math.floor(Date.now() / 1000);
-      return mintUserToken(this.#jwtSecret, userId, nowS, nowS + lifeS);
-    };
+    const accessToken = async () => this.token(userId, lifeS);
     const tappedFetch: typeof fetch = async (input, init) => {
       const response = await fetch(input, init);
       await browser.beforeAnswer?.(String(input));
@@ -95,6 +116,16 @@ export class AppStage implements AsyncDisposable {
     };
     this.#browsers.add(browser);
     return browser;
+  }
+
+  /** As the gateway gives it to somebody who signs in. */
+  token(userId: string, lifeS = 3600): string {
+    const nowS = Math.floor(Date.now() / 1000);
+    return mintUserToken(this.#jwtSecret, userId, nowS, nowS + lifeS);
+  }
+
+  get anonKey(): string {
+    return this.#keys.anon;
   }
 
   /** A client that nobody is signed in with. */
@@ -128,23 +159,4 @@ export class AppStage implements AsyncDisposable {
     await this.#gateway.stop();
     await this.database[Symbol.asyncDispose]();
   }
-}
-
-function openGateway(
-  database: Provisioned,
-  jwtSecret: string,
-  apiKeys: ApiKeys,
-  port: number,
-): Promise<Gateway> {
-  return startGateway({
-    host: '127.0.0.1',
-    port,
-    adminUrl: database.postgres.adminUrl,
-    authenticatorUrl: database.postgres.authenticatorUrl,
-    jwtSecret,
-    apiKeys,
-    livekit: null,
-    quota: null,
-    log: silentLogger,
-  });
 }

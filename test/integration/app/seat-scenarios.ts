@@ -57,12 +57,13 @@ class Watched implements Disposable {
     );
   }
 
-  /** Seated, and told of changes from now on. */
-  async live(): Promise<void> {
-    await this.until(
-      'seated and live',
-      ({ seat, connection }) => seat.status === 'seated' && connection === 'live',
+  /** In that state, told of changes from now on, and with no reading on its way that could see what comes next. */
+  async live(status: SeatView['seat']['status']): Promise<void> {
+    await this.reach(
+      `${status} and live`,
+      ({ seat, connection }) => seat.status === status && connection === 'live',
     );
+    await this.watch.resync();
   }
 
   [Symbol.dispose](): void {
@@ -94,7 +95,7 @@ async function revocation(scene: Scene): Promise<void> {
   const browser = await scene.stage.browser();
   await scene.stage.grant(browser);
   using watched = new Watched(scene, browser);
-  await watched.live();
+  await watched.live('seated');
   await scene.stage.revoke(browser, 'spam', '2999-01-01T00:00:00Z');
   await watched.until('banned', ({ seat }) => seat.status === 'banned' && seat.until !== null);
   expectEqual(
@@ -111,7 +112,7 @@ async function revocation(scene: Scene): Promise<void> {
 async function bannedViewer(scene: Scene): Promise<void> {
   const browser = await scene.stage.browser();
   using watched = new Watched(scene, browser);
-  await watched.reach('a viewer', ({ seat, connection }) => seat.status === 'none' && connection === 'live');
+  await watched.live('none');
   await scene.stage.revoke(browser, 'abuse');
   await watched.until('banned', ({ seat }) => seat.status === 'banned');
   expectEqual(
@@ -165,7 +166,7 @@ async function awayDuringRevocation(scene: Scene): Promise<void> {
   const browser = await scene.stage.browser();
   await scene.stage.grant(browser);
   using watched = new Watched(scene, browser);
-  await watched.live();
+  await watched.live('seated');
   await scene.stage.restartGateway(() => scene.stage.revoke(browser, 'while away'));
   await watched.until('banned', ({ seat }) => seat.status === 'banned');
   expectEqual(
@@ -180,7 +181,7 @@ async function cutSocket(scene: Scene): Promise<void> {
   const browser = await scene.stage.browser();
   await scene.stage.grant(browser);
   using watched = new Watched(scene, browser);
-  await watched.live();
+  await watched.live('seated');
   browser.tap.loseChanges = true;
   await scene.stage.revoke(browser, 'in the gap');
   await until(
@@ -198,7 +199,7 @@ async function lostEvent(scene: Scene): Promise<void> {
   const browser = await scene.stage.browser();
   await scene.stage.grant(browser);
   using watched = new Watched(scene, browser, { pollMs: 300 });
-  await watched.live();
+  await watched.live('seated');
   browser.tap.loseChanges = true;
   await scene.stage.revoke(browser, 'unheard');
   await until(
@@ -234,7 +235,7 @@ async function overtakenReading(scene: Scene): Promise<void> {
   const browser = await scene.stage.browser();
   await scene.stage.grant(browser);
   using watched = new Watched(scene, browser);
-  await watched.live();
+  await watched.live('seated');
   const answer = Promise.withResolvers<void>();
   browser.beforeAnswer = (url) => (url.includes('my_stream_seat') ? answer.promise : Promise.resolve());
   const reading = watched.watch.resync();
@@ -254,7 +255,7 @@ async function tokenOver(scene: Scene): Promise<void> {
   const browser = await scene.stage.browser({ tokenLifeS: 2 });
   await scene.stage.grant(browser);
   using watched = new Watched(scene, browser);
-  await watched.live();
+  await watched.live('seated');
   await until(
     'closed',
     setOutMs,
