@@ -20,13 +20,15 @@ export const noOvertaking: Scenario = {
     await holdWallets(holder, [cast.users[0]]);
     const round = first.query(batchSql, [1]);
     const waited = await first.waits(ledger, round);
-    // it is answered while the first still waits, or the statement timeout of the session ends the test
-    const [answer] = await second.query(batchSql, [1]);
+    const other = second.query(batchSql, [1]);
+    const secondWaited = await second.waits(ledger, other);
     await holder.query('commit');
+    const [answer] = await other;
     await round;
     await ledger.settle();
     return [
       ...unlike('the first round waits', waited, true),
+      ...unlike('the second waits', secondWaited, false),
       ...unlike('the second', { busy: answer?.busy, claimed: answer?.claimed }, { busy: true, claimed: 0 }),
       // SKIP LOCKED alone lets the second round take the later gift and pay it first
       ...unlike('statuses', await statuses(ledger, cast), ['settled', 'failed']),

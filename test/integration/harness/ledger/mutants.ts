@@ -55,6 +55,18 @@ export const mutants: readonly Mutant[] = [
     finding: /statuses: \["failed","settled"\]/,
   },
   {
+    name: 'a second drainer waits for its turn',
+    changes: [
+      {
+        routine: 'trollfix.try_settlement_lock',
+        replace: /select pg_try_advisory_xact_lock\(29798, 1\)/g,
+        by: 'select pg_advisory_xact_lock(29798, 1) is not null',
+      },
+    ],
+    caughtBy: locks.noOvertaking,
+    finding: /the second waits: true/,
+  },
+  {
     name: 'gift_settlements without its primary key',
     changes: [withoutPrimaryKey],
     caughtBy: rules.exactlyOnce,
