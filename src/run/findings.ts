@@ -71,7 +71,7 @@ export function statusRows(findings: Findings): StatusRow[] {
       component: 'Security',
       feature: 'Hard Revocation',
       method:
-        'A seat is revoked while its holder is in the room: `leave` seen by the holder, room clean by an independent witness, then every known door is tried again.',
+        'A seat is revoked while its holder is in the room: `leave` seen by the holder, room clean by an independent witness; then every known way back is tried after a ban, a downgrade and an expiry, at the gate and at LiveKit itself.',
       ...revocationStatus(findings, [measured('seat.ejection'), tried('seat-expiration')]),
     },
     {
@@ -128,12 +128,30 @@ function revocationStatus(
   evidence: readonly Evidence[],
 ): Pick<StatusRow, 'status' | 'evidence'> {
   const doors = findings.measurement('seat.readmission');
-  const noToken = { label: 'seat.readmission, no new token for the banned', outcome: outcomeOf(doors) };
-  const result = combine([...evidence, noToken]);
+  const back = { label: 'seat.readmission', outcome: outcomeOf(doors) };
+  const result = combine([...evidence, back]);
   if (doors === undefined || doors.value === null) return result;
-  const line = `seat.readmission: ${doors.value} of ${doors.samples} ways back in were open`;
+  const { where, direct } = entryOf(doors);
+  const lines = [
+    `${doors.value} of ${doors.samples} ways back were open ${where}`,
+    ...(direct.open > 0 ? [`${portWords(direct)}: its own port must not be reachable by clients`] : []),
+  ];
   const status = doors.value > 0 && result.status === 'verified' ? 'partial' : result.status;
-  return { status, evidence: [...result.evidence, line] };
+  return { status, evidence: [...result.evidence, ...lines.map((line) => `seat.readmission: ${line}`)] };
+}
+
+/** Where ways back were counted, and what LiveKit itself let in beside that. */
+function entryOf({ details, counts }: Measurement) {
+  const gated = details.entry === 'gate';
+  return {
+    gated,
+    where: gated ? 'at the gate' : 'at LiveKit, which has no gate in front of it',
+    direct: { open: gated ? (counts.directOpen ?? 0) : 0, tried: counts.directDoors ?? 0 },
+  };
+}
+
+function portWords({ open, tried }: { readonly open: number; readonly tried: number }): string {
+  return `LiveKit itself let somebody back in by ${open} of ${tried} ways`;
 }
 
 /** Judged by the runs that should have logged a backlog, not by those that did: one that logged none is a fault. */
@@ -174,13 +192,19 @@ function brokenSteps(findings: Findings): Array<{ text: string; because: string 
 
 function doorSteps(findings: Findings): Array<{ text: string; because: string }> {
   const doors = findings.measurement('seat.readmission');
-  if (!doors?.value) return [];
-  return [
-    {
-      text: 'Do not rely on ejection alone: put an admission check in front of LiveKit, and keep its port private.',
-      because: `${doors.value} of ${doors.samples} ways back in were open after an ejection; LiveKit keeps no list of the removed.`,
-    },
-  ];
+  if (doors === undefined || doors.value === null) return [];
+  const { gated, where, direct } = entryOf(doors);
+  const because = `${doors.value} of ${doors.samples} ways back were open ${where} after a seat was lost`;
+  if (doors.value > 0) {
+    const text = gated
+      ? 'Find out what the gate lets through (`trollfix seat verify` shows which ways).'
+      : 'Do not rely on ejection alone: put a gate in front of LiveKit (`trollfix guard --gate`), and keep its port private.';
+    return [{ text, because: `${because}; LiveKit keeps no list of the removed.` }];
+  }
+  if (direct.open === 0) return [];
+  const text =
+    'Let clients reach the gate only: bind LiveKit’s own port to a private address or close it in the firewall.';
+  return [{ text, because: `${portWords(direct)}; ${because}.` }];
 }
 
 function capacitySteps(findings: Findings): Array<{ text: string; because: string }> {

@@ -1,5 +1,6 @@
 import { parseDurationMs } from '../../kernel/duration.ts';
 import type { ArgumentSpec, CommandSpec, OptionSpec } from '../command.ts';
+import { parseCount } from '../load-options.ts';
 
 export const userArgument: ArgumentSpec = {
   name: 'user',
@@ -158,6 +159,45 @@ export const seatRestoreSpec: CommandSpec = {
   load: async () => (await import('./seat.ts')).runSeatRestore,
 };
 
+export const seatVerifySpec: CommandSpec = {
+  path: ['seat', 'verify'],
+  summary: 'try every known way back into a room after a seat is lost, and show which are shut',
+  description:
+    'Synthetic users are given seats, join, lose them by a ban, a downgrade or expiry, and try to come back: with the ' +
+    'token they joined with, the one LiveKit signed for their session, one of an alias and a new one from the token ' +
+    'endpoint, by every door, through the gate (livekit.gateUrl) and at LiveKit itself. CLOSED: refused, and not in ' +
+    'the room by LiveKit’s own list. WINDOW: in, and removed after that time. OPEN: in to stay. Judged is the entry that ' +
+    'clients are given: exit code 99 when a way is open there, 96 when a banned user stays in the room, 98 when a ' +
+    'door gave no answer. Nothing is started that enforces bans: what holds is what the target runs. All that was ' +
+    'written is removed at the end.',
+  examples: [
+    {
+      line: 'trollfix seat verify',
+      does: 'on a synthetic stream, with one try past the token’s end (two minutes)',
+    },
+    { line: 'trollfix seat verify --quick', does: 'without that: some ten seconds' },
+    {
+      line: 'trollfix seat verify --stream 5f0c… --quick --yes',
+      does: 'in the room of a real stream, whose viewers may see the synthetic users come and go',
+    },
+  ],
+  options: [
+    { flags: '--stream <id>', description: 'a live stream (default: a synthetic one)' },
+    {
+      flags: '--quick',
+      description: 'leave out the try past the end of the first token and LiveKit’s leeway',
+    },
+    {
+      flags: '--victims <n>',
+      description: 'users that try each way (default: 1; a door opens for all or for none)',
+      parse: parseCount(1, 20),
+    },
+  ],
+  kind: 'seat-verify',
+  dataSchema: async () => (await import('../outputs/seat-verify.ts')).dataSchema,
+  load: async () => (await import('./seat-verify.ts')).runSeatVerify,
+};
+
 export const seatSpecs: readonly CommandSpec[] = [
   seatListSpec,
   seatGrantSpec,
@@ -165,4 +205,5 @@ export const seatSpecs: readonly CommandSpec[] = [
   seatDowngradeSpec,
   seatRevokeSpec,
   seatRestoreSpec,
+  seatVerifySpec,
 ];

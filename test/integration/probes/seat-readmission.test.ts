@@ -1,10 +1,4 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemClock } from '../../../src/kernel/clock.ts';
-import { silentLogger } from '../../../src/kernel/log.ts';
-import { Secret } from '../../../src/kernel/redact.ts';
-import { type Gate, startGate } from '../../../src/ops/guard/gate.ts';
-import { createSeatTable, type SeatTable } from '../../../src/ops/guard/seat-table.ts';
-import { createSeatEnforcer } from '../../../src/ops/seat-enforcer.ts';
 import { readmissionMeasurement } from '../../../src/probes/seat/findings.ts';
 import {
   measureReadmission,
@@ -13,31 +7,19 @@ import {
 } from '../../../src/probes/seat/readmission.ts';
 import { summarise } from '../../../src/probes/seat/verify.ts';
 import { measurementSchema } from '../../../src/record/measurement.ts';
-import { liveKitAdmin } from '../../../src/target/livekit/admin.ts';
 import { startDeafLiveKit } from '../seats/deaf-livekit.ts';
+import { stageEnforcer, startStageGate } from '../seats/guarded-stage.ts';
 import { isByAlias, startLeakyGate } from '../seats/leaky-gate.ts';
 import { type SeatStage, startSeatStage } from '../seats/seat-stage.ts';
 
 let stage: SeatStage;
-let table: SeatTable;
-let gate: Gate;
+let gate: Awaited<ReturnType<typeof startStageGate>>;
 beforeAll(async () => {
   stage = await startSeatStage();
-  const { url: upstream, apiKey, apiSecret } = stage.livekit.livekit;
-  table = createSeatTable({
-    databaseUrl: new Secret(stage.postgres.databaseUrl),
-    clock: systemClock,
-    log: silentLogger,
-  });
-  await table.start();
-  gate = await startGate({
-    ...{ listen: { host: '127.0.0.1', port: 0 }, upstream, apiKey, apiSecret, table },
-    ...{ failOpen: false, clock: systemClock, log: silentLogger },
-  });
+  gate = await startStageGate(stage);
 });
 afterAll(async () => {
-  await gate?.stop();
-  await table?.stop();
+  await gate?.[Symbol.asyncDispose]();
   await stage?.[Symbol.asyncDispose]();
 });
 
@@ -71,12 +53,7 @@ async function matrix(
   plan: Partial<ReadmissionPlan> = {},
 ): Promise<ReadmissionFindings> {
   const { livekit } = stage.livekit;
-  const enforcer = createSeatEnforcer({
-    database: stage.database,
-    livekit: liveKitAdmin({ ...livekit, url: enforcerUrl ?? livekit.url }),
-    clock: systemClock,
-    log: silentLogger,
-  });
+  const enforcer = stageEnforcer(stage, enforcerUrl ?? undefined);
   if (enforcerUrl !== null) await enforcer.start();
   try {
     const place = { livekit: { ...livekit, gateUrl }, tokenEndpoint: stage.tokenApp.url };
@@ -156,7 +133,7 @@ describe('the rejoin matrix', () => {
   });
 
   it('no guard: the gate keeps everybody out, and nobody puts out who is in', async () => {
-    const found = await matrix(gate.url, null, { patienceMs: 3_000 });
+    const found = await matrix(gate.url, null, { patienceMs: 1_500 });
     expect(openAtGate(found)).toEqual({});
     const atLiveKit = found.sessions.filter(({ entry }) => entry === 'livekit');
     expect(atLiveKit.map(({ situation, verdict }) => [situation, verdict])).toEqual([
@@ -176,7 +153,7 @@ describe('the rejoin matrix', () => {
 
   it('a guard whose downgrades do nothing: those sessions go on publishing, the rest holds', async () => {
     await using deaf = await startDeafLiveKit(stage.livekit.livekit.url, 'UpdateParticipant');
-    const found = await matrix(gate.url, deaf.url, { patienceMs: 3_000 });
+    const found = await matrix(gate.url, deaf.url, { patienceMs: 5_000 });
     expect(deaf.ignored()).toBeGreaterThan(0);
     expect(openAtGate(found)).toEqual({});
     expect(sessions(found)).toEqual({

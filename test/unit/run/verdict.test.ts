@@ -88,6 +88,34 @@ describe('the status of the original features', () => {
     expect(revocation(4)?.evidence.join()).toContain('4 of 11');
   });
 
+  it('says of a gate that holds what LiveKit’s own port still lets in, and what to do about it', () => {
+    const behindGate = (counts: Record<string, number>, value = 0) => {
+      const readmission = measured('seat.readmission', {
+        value,
+        samples: 48,
+        counts,
+        details: { entry: 'gate' },
+      });
+      const findings = new Findings(
+        [measured('seat.ejection'), readmission],
+        [row('seat-expiration', 'pass')],
+      );
+      return {
+        row: statusRows(findings)[0],
+        steps: nextSteps(findings)
+          .map(({ text }) => text)
+          .join(),
+      };
+    };
+    const open = behindGate({ directDoors: 48, directOpen: 39 });
+    expect(open.row).toMatchObject({ status: 'verified' });
+    expect(open.row?.evidence.join()).toMatch(/0 of 48 .*at the gate.*39 of 48 .*must not be reachable/);
+    expect(open.steps).toContain('private address');
+    expect(behindGate({ directDoors: 48, directOpen: 0 }).row?.evidence.join()).not.toContain('port');
+    expect(behindGate({}, 2).row?.status).toBe('partial');
+    expect(behindGate({}, 2).steps).toContain('what the gate lets through');
+  });
+
   it('does not call it hard either when doors did not answer, or a banned user was given a token', () => {
     const revocation = (readmission: Partial<Measurement>) =>
       statusRows(
