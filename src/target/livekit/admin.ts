@@ -1,7 +1,7 @@
 import { type ParticipantInfo, ParticipantInfo_Kind, ParticipantInfo_State } from '@livekit/protocol';
-import { RoomServiceClient } from 'livekit-server-sdk';
 import type { Target } from '../../config/target.ts';
 import { classifyLiveKitError, LiveKitError } from './livekit-error.ts';
+import { RoomApi } from './room-api.ts';
 
 /** One participant as the server lists it: the independent witness of who is in a room. */
 export interface Occupant {
@@ -37,14 +37,11 @@ export interface LiveKitAdmin {
  * Two seconds: the slowest call seen under load took 1.1 s, and the SDK's own 10 s would hold an ejection up
  * behind a frozen server five times as long.
  */
-const requestTimeoutS = 2;
+const requestTimeoutMs = 2_000;
 
 export function liveKitAdmin(livekit: NonNullable<Target['livekit']>): LiveKitAdmin {
-  const client = new RoomServiceClient(livekit.url, livekit.apiKey, livekit.apiSecret.reveal(), {
-    requestTimeout: requestTimeoutS,
-    // retries are the caller's, who knows what may be repeated; the SDK's own write to the console
-    failover: false,
-  });
+  // retries are the caller's, who knows what may be repeated
+  const api = new RoomApi(livekit, requestTimeoutMs);
 
   /** `absent` comes back as null, everything else that fails is thrown. */
   async function call<T>(what: string, work: Promise<T>): Promise<T | null> {
@@ -60,30 +57,33 @@ export function liveKitAdmin(livekit: NonNullable<Target['livekit']>): LiveKitAd
   return {
     url: livekit.url,
     async occupants(room) {
-      const participants = await call('listParticipants', client.listParticipants(room));
+      const participants = await call('listParticipants', api.participants(room));
       return (participants ?? []).map(occupantOf);
     },
     async remove(room, identity) {
       const done = await call(
         'removeParticipant',
-        client.removeParticipant(room, identity).then(() => true),
+        api.removeParticipant(room, identity).then(() => true),
       );
       return done === null ? 'absent' : 'removed';
     },
     async silence(room, identity) {
       // the permission is replaced whole: what is left out is taken away too
       const permission = { canSubscribe: true, canPublish: false, canPublishData: false };
-      const done = await call('updateParticipant', client.updateParticipant(room, identity, { permission }));
+      const done = await call(
+        'updateParticipant',
+        api.setPermission(room, identity, permission).then(() => true),
+      );
       return done === null ? 'absent' : 'silenced';
     },
     async rooms() {
-      const rooms = await call('listRooms', client.listRooms());
+      const rooms = await call('listRooms', api.rooms());
       return (rooms ?? []).map(({ name }) => name);
     },
     async deleteRoom(room) {
       const done = await call(
         'deleteRoom',
-        client.deleteRoom(room).then(() => true),
+        api.deleteRoom(room).then(() => true),
       );
       return done === null ? 'absent' : 'deleted';
     },
