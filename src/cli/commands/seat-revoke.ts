@@ -212,7 +212,7 @@ function summaryText(
     `  ${at(first?.durableMs ?? 0)}  rows durable, in one transaction: ${revocations.length} bans hold from here on`,
     ...(done.length === 0
       ? []
-      : [`  ${at(lastMs)}  witness: the room was listed without ${done.length} of them`]),
+      : [`  ${at(lastMs)}  witness: ${done.length} of them are not in the room`]),
     ...(pending === 0 ? [] : [`  ${pending} ejections pending in the outbox; ${carriedOutBy(guards)}`]),
     ...(problem ? [`  the outbox was not told: ${problem}; a guard will look again`] : []),
     '',
