@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type * as broadcastChat from '../../../src/app/broadcast-chat.ts';
 import { type BroadcastChat, createBroadcastChat } from '../../../src/app/broadcast-chat.ts';
 import { AppStage, type Browser } from './app-stage.ts';
+import { importMutant } from './mutant.ts';
 
 let stage: AppStage;
 
@@ -20,11 +22,11 @@ interface Room extends AsyncDisposable {
 }
 
 /** Two people in one room, both told of everything. */
-async function room(): Promise<Room> {
+async function room(create = createBroadcastChat): Promise<Room> {
   const ada = await stage.browser();
   const bob = await stage.browser({ of: ada });
   const clock = { ms: 0 };
-  const chats = [ada, bob].map((browser) => createBroadcastChat({ ...browser, now: () => clock.ms }));
+  const chats = [ada, bob].map((browser) => create({ ...browser, now: () => clock.ms }));
   for (const chat of chats) await expect.poll(() => chat.view.connection).toBe('live');
   return {
     ada,
@@ -154,21 +156,50 @@ describe('sending', () => {
   });
 });
 
+/** Somebody shouts 21 made-up messages into the room, around chat and database. @returns the room, all of it heard */
+async function flooded(create = createBroadcastChat): Promise<Room> {
+  const made = await room(create);
+  const channel = made.ada.supabase.getChannels().find(({ topic }) => topic.endsWith(made.ada.streamId));
+  const first = forged(made.ada.streamId, 'I am the host');
+  for (let i = 0; i <= 20; i++) {
+    const payload = i === 0 ? first : { ...first, id: randomUUID(), body: `flood ${i}` };
+    await channel?.send({ type: 'broadcast', event: 'message', payload });
+  }
+  await expect.poll(() => made.bob.tap.seen.filter((name) => name === 'broadcast').length).toBe(21);
+  return made;
+}
+
 describe('what a client makes up', () => {
   test('is only heard, at one a second of each sender, and never stored', async () => {
-    await using made = await room();
-    const channel = made.ada.supabase.getChannels().find(({ topic }) => topic.endsWith(made.ada.streamId));
-    const shout = (row: ReturnType<typeof forged>) =>
-      channel?.send({ type: 'broadcast', event: 'message', payload: row });
-    const first = forged(made.ada.streamId, 'I am the host');
-    await shout(first);
-    for (let i = 0; i < 20; i++) await shout({ ...first, id: randomUUID(), body: `flood ${i}` });
+    await using made = await flooded();
     const [, theirs] = made.chats;
-    await expect.poll(() => bodies(theirs)).toEqual([['I am the host', 'heard']]);
-    await expect.poll(() => made.bob.tap.seen.filter((name) => name === 'broadcast').length).toBe(21);
-    expect(theirs?.view.messages.length).toBe(1);
+    expect(bodies(theirs)).toEqual([['I am the host', 'heard']]);
     // nobody confirms it
     await expect.poll(() => bodies(theirs)).toEqual([]);
+  });
+
+  test.each([
+    [
+      'senders have no pace',
+      'this.#senderThrottle(message.userId).tryAcquire().allowed',
+      'true',
+      21,
+      'heard',
+    ],
+    [
+      'a word is taken for a row',
+      'this.#log.hear(message)',
+      '(this.#log.store([message]), true)',
+      1,
+      'stored',
+    ],
+  ])('planted fault: %s', async (_, find, replace, count, state) => {
+    const fault = { file: 'broadcast-chat.ts', find, replace };
+    const mutant = await importMutant<typeof broadcastChat>('broadcast-chat.ts', [fault]);
+    await using made = await flooded(mutant.createBroadcastChat);
+    const heard = bodies(made.chats[1]);
+    expect(heard?.length).toBe(count);
+    expect(heard?.[0]).toEqual(['I am the host', state]);
   });
 });
 
