@@ -102,7 +102,7 @@ export const errorCatalogue = {
   'TF-STK-005': {
     exit: ExitCode.usage,
     title: 'unknown service',
-    help: 'Name one of: postgres, gateway, livekit, hls, settler.',
+    help: 'Name one of: postgres, gateway, livekit, hls, settler, guard.',
   },
   'TF-STK-006': {
     exit: ExitCode.unreachable,
