@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { messageOf, TrollfixError } from '../kernel/errors.ts';
 import { databaseError } from '../target/postgres/pool.ts';
-import { type EjectionOutcome, type Evictee, ejectFromRoom } from './ejection.ts';
+import { type EjectionOutcome, type Evictee, ejectFromRoom, problemOf } from './ejection.ts';
 import {
   completeEjectionsSql,
   downgradeSeatSql,
@@ -174,18 +174,7 @@ export async function restoreSeat(
   };
 }
 
-/**
- * Writes into the outbox what became of an ejection: done, or the error it waits with.
- * @throws TF-DB-*
- */
-export async function settleEjection(
-  database: pg.Pool,
-  ejectionId: string,
-  outcome: EjectionOutcome | null,
-): Promise<void> {
-  await settleEjections(database, [{ ejectionId, error: problemOf(outcome) }]);
-}
-
+/** Writes into the outbox what became of ejections: done, or the error each waits with. @throws TF-DB-* */
 async function settleEjections(
   database: pg.Pool,
   settled: ReadonlyArray<{ readonly ejectionId: string; readonly error: string | null }>,
@@ -255,20 +244,6 @@ function ejectionOf(outcome: EjectionOutcome | null): Enforcement['ejection'] {
   if (outcome?.kind === 'clean') return { status: 'done', removed: outcome.removed };
   if (outcome?.kind === 'returns') return { status: 'returns', stillThere: outcome.stillThere };
   return { status: 'pending', why: problemOf(outcome) ?? '' };
-}
-
-/** Why an ejection is not done; null when it is. */
-function problemOf(outcome: EjectionOutcome | null): string | null {
-  switch (outcome?.kind) {
-    case 'clean':
-      return null;
-    case 'failed':
-      return `LiveKit: ${outcome.failure.kind}: ${outcome.failure.message}`;
-    case 'returns':
-      return `comes back: ${outcome.stillThere.join(', ')}`;
-    case undefined:
-      return 'the target has no LiveKit';
-  }
 }
 
 async function oneSeat(desk: SeatDesk, { streamId, userId }: SeatKey): Promise<SeatRow> {

@@ -210,9 +210,7 @@ function summaryText(
   const problem = first?.outboxProblem;
   return [
     `  ${at(first?.durableMs ?? 0)}  rows durable, in one transaction: ${revocations.length} bans hold from here on`,
-    ...(done.length === 0
-      ? []
-      : [`  ${at(lastMs)}  witness: ${done.length} of them are not in the room`]),
+    ...(done.length === 0 ? [] : [`  ${at(lastMs)}  witness: ${done.length} of them are not in the room`]),
     ...(pending === 0 ? [] : [`  ${pending} ejections pending in the outbox; ${carriedOutBy(guards)}`]),
     ...(problem ? [`  the outbox was not told: ${problem}; a guard will look again`] : []),
     '',
