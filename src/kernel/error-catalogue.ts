@@ -268,6 +268,11 @@ export const errorCatalogue = {
     title: 'an address of the guard is taken',
     help: 'Another guard may run there already. Give this one free ports, or port 0 for any.',
   },
+  'TF-GRD-002': {
+    exit: ExitCode.invariant,
+    title: 'somebody is still where the rows say they may not be',
+    help: 'Look at what keeps them there: `trollfix seat verify`, and the log of LiveKit.',
+  },
   // TOK: tokens
   'TF-TOK-001': {
     exit: ExitCode.usage,

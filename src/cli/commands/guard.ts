@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { TrollfixError } from '../../kernel/errors.ts';
 import type { ListenAddress } from '../../kernel/listen-address.ts';
 import type { EjectionReport } from '../../ops/guard/ejection-report.ts';
 import { createGuard, type Guard } from '../../ops/guard/guard.ts';
@@ -42,7 +43,12 @@ export async function runGuard(context: CommandContext, input: CommandInput): Pr
 
 async function runOnce(context: CommandContext, guard: Guard): Promise<CommandResult> {
   const { rooms, users, offenders } = await guard.once(context.signal);
-  return resultOf(guard.status(), { rooms, users, offenders });
+  const status = guard.status();
+  const result = resultOf(status, { rooms, users, offenders });
+  const { failed, outbox } = status.enforcer;
+  if (failed === 0) return result;
+  const why = `${failed} users could not be put out; ${outbox.pending} ejections are pending`;
+  return { ...result, failure: new TrollfixError('TF-GRD-002', why) };
 }
 
 async function stay(context: CommandContext, guard: Guard): Promise<CommandResult> {
