@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { catalogue } from '../../../src/cli/catalogue.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
+import type { SeatDesk } from '../../../src/ops/seat-desk.ts';
+import { revokeSeat } from '../../../src/ops/seats.ts';
 import { judgeDeparture } from '../../../src/probes/seat/victims.ts';
 import { liveKitAdmin } from '../../../src/target/livekit/admin.ts';
 import { enterRoom } from '../../../src/target/livekit/signal-participant.ts';
@@ -263,6 +265,28 @@ describe('a moderator at the terminal', () => {
     const told = await trollfix(`${line} --yes`, 'raider0\n');
     expect(told.stdout).toContain('in one transaction');
     expect(told.stdout).toMatch(/1 {5}raider0 .*banned/);
+  });
+
+  it('bans though the database goes away right after: the outbox row stays for a guard, and that is said', async () => {
+    const { database } = stage;
+    const lost = Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' });
+    const query = (sql: string, values: unknown[]) =>
+      sql.includes('complete_ejection') ? Promise.reject(lost) : database.query(sql, values);
+    const desk: SeatDesk = {
+      // as much of a pool as a desk uses
+      database: { query } as unknown as SeatDesk['database'],
+      ...{ livekit: liveKitAdmin(stage.livekit.livekit), clock: systemClock, actor: 'mod' },
+      signal: AbortSignal.timeout(10_000),
+    };
+    const { rows } = await database.query("select id from profiles where username = 'Grace'");
+    const userId: string = rows[0].id;
+    const revocation = await revokeSeat(desk, { streamId: stream, userId, reason: 'spam', until: null });
+    expect(revocation).toMatchObject({
+      ejection: { status: 'done' },
+      outboxProblem: expect.stringContaining('TF-DB-001'),
+    });
+    const { document } = await json(`seat list --stream ${stream} --user ${userId}`);
+    expect(document.data).toMatchObject({ seats: [{ ban: { reason: 'spam' }, pendingEjections: 1 }] });
   });
 
   it('bans with LiveKit down: the rows hold, the ejection is said to be pending', async () => {
