@@ -51,7 +51,7 @@ describe('LiveKit', () => {
     await expect.poll(() => alarmOf(guard)).toBe('');
   });
 
-  it('frozen: the gate lets nobody hang, and what was due is done when it wakes', async () => {
+  it('frozen: it is said, and what was due is done when it wakes', async () => {
     const { cohort, streamId, ids } = await stage.people(2);
     const [ada = '', bob = ''] = ids;
     const guard = await stage.guard();

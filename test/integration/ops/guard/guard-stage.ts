@@ -101,22 +101,6 @@ export class GuardStage implements AsyncDisposable {
     return outcome.participant;
   }
 
-  /** Joins again whenever it is put out, as a hostile client does. @returns how to make it stop */
-  insist(token: string): () => void {
-    const stop = new AbortController();
-    const again = async () => {
-      while (!stop.signal.aborted) {
-        const { url } = this.seats.livekit.livekit;
-        const outcome = await enterRoom({ url, token, door: { path: '/rtc' }, clock: systemClock });
-        if (outcome.kind !== 'joined') break;
-        this.#inside.add(outcome.participant);
-        await outcome.participant.left;
-      }
-    };
-    void again();
-    return () => stop.abort();
-  }
-
   /** Who of a user's identities is in the room, by the witness. */
   async sessionsOf(streamId: string, userId: string) {
     const occupants = await this.witness.occupants(streamId);
@@ -138,10 +122,10 @@ export class GuardStage implements AsyncDisposable {
     return rows[0]?.open ?? -1;
   }
 
-  /** Stops every guard and sends everybody home. */
+  /** Sends everybody home and stops every guard, in this order: a gate waits for who is inside. */
   async clear(): Promise<void> {
-    await Promise.all([...this.#guards].map((guard) => guard.stop()));
     await Promise.all([...this.#inside].map((participant) => participant.close()));
+    await Promise.all([...this.#guards].map((guard) => guard.stop()));
     await this.#cohort?.close();
     this.#guards.clear();
     this.#inside.clear();

@@ -35,6 +35,19 @@ async function metric(url: string | null, name: string): Promise<number | undefi
   return line === undefined ? undefined : Number(line.split(' ').at(-1));
 }
 
+describe('no guard', () => {
+  it('and who is banned stays in the room, publishing: what is asserted below does not come by itself', async () => {
+    const { cohort, streamId, ids } = await stage.people(1);
+    const [ada = ''] = ids;
+    const victim = await stage.join(await stage.token(streamId, ada));
+    await cohort.revoke(streamId, [ada]);
+    expect(await awaitEjection(victim, 1_000)).toMatchObject({ ejected: false });
+    expect(await stage.sessionsOf(streamId, ada)).toMatchObject([{ canPublish: true }]);
+    expect(await stage.openEjections(ada)).toBe(1);
+    await stage.seats.database.query('select public.restore_seat($1, $2)', [streamId, ada]);
+  });
+});
+
 describe('a guard', () => {
   it('puts out who is revoked, by every identity, lets nobody past the gate again, and tells of it', async () => {
     const { cohort, streamId, ids } = await stage.people(2);
@@ -68,6 +81,7 @@ describe('a guard', () => {
     await expect
       .poll(() => liveGuards(stage.seats.database))
       .toMatchObject([{ healthy: true, gateUrl: gate }]);
+    await other.close();
     await guard.stop();
     expect(await liveGuards(stage.seats.database)).toEqual([]);
   });
