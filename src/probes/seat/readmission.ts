@@ -7,10 +7,9 @@ import type { Departure } from '../../target/livekit/signal-participant.ts';
 import type { SyntheticUser } from '../../target/supabase/synthetic-users.ts';
 import type { ProbeContext } from '../probe.ts';
 import { openSeatCohort, type SeatCohort } from '../seat-cohort.ts';
-import { type Knock, knock } from './doors.ts';
+import { controlOf } from './control.ts';
 import {
   departureOf,
-  holderOf,
   type LostSeat,
   loseSeats,
   mayWatch,
@@ -24,7 +23,6 @@ import { askForToken, HolderTurnedAway, type Stage, seatVictims } from './victim
 import { tryWayBack, type WayBackAttempt } from './way-back.ts';
 import {
   type Control,
-  controlKey,
   type EntryName,
   findingsOf,
   type Way,
@@ -186,7 +184,8 @@ class RejoinMatrix {
     const wayOf = new Map(users.map(({ id }, index) => [id, wayAt(ways, index)]));
     const aliased = new Set(users.map(({ id }) => id).filter((id) => wayOf.get(id)?.credential === 'alias'));
     try {
-      if (situation === 'banned') this.#controls.set(entry, await this.#tryAsHolder(stage, holder, witness));
+      if (situation === 'banned')
+        this.#controls.set(entry, await controlOf(this.#context, stage, holder, witness));
       const [bystander] = await seatVictims(this.#context, stage, [holder]);
       if (bystander === undefined) throw new Error('nobody was seated');
       const loss = { situation, users, aliased, witness, patienceMs, bystander: bystander.participant };
@@ -228,31 +227,6 @@ class RejoinMatrix {
       pastLeeway,
       samples,
     };
-  }
-
-  /** What every way says to somebody who has a seat; first the one that needs the session they are in. */
-  async #tryAsHolder(stage: Stage, user: SyntheticUser, witness: RoomWitness): Promise<Control> {
-    const { clock } = this.#context;
-    const [victim] = await seatVictims(this.#context, stage, [user]);
-    if (victim === undefined) throw new Error('nobody was seated');
-    const holder = await holderOf(this.#context, stage, victim, true);
-    const answer = await askForToken(this.#context, stage, user);
-    const keys = { ...holder.keys, ...(answer.token === null ? {} : { new: answer.token }) };
-    const control = new Map<string, { opens: boolean | null; said: string }>();
-    const inOrder = [...waysBack].sort(
-      (a, b) => Number(b.door === 'rtc-resume') - Number(a.door === 'rtc-resume'),
-    );
-    for (const way of inOrder) {
-      const token = keys[way.credential];
-      if (token === undefined || control.has(controlKey(way))) continue;
-      const key = { userId: user.id, token, sid: victim.participant.sid };
-      const said = await knock(way.door, key, stage.livekit.url, clock);
-      control.set(controlKey(way), { opens: opensFor(said), said: said.said });
-      if (said.kind === 'in' && said.left !== null) await said.leave();
-      await witness.clear(user.id);
-    }
-    await Promise.all([victim.participant.close(), holder.alias?.close()]);
-    return control;
   }
 
   async #try(
@@ -349,12 +323,6 @@ function wayAt(ways: readonly Way[], index: number): Way {
 
 function unknown(said: string): WayBackAttempt {
   return { verdict: 'UNKNOWN', said, witnessed: [], dwellMs: null, refreshTokenHarvested: false };
-}
-
-/** null: nobody answered. */
-function opensFor({ kind }: Knock): boolean | null {
-  if (kind === 'silent') return null;
-  return kind === 'in' || kind === 'yes';
 }
 
 function sessionFinding({ entry, situation }: Scene, lost: readonly LostSeat[]): SessionFinding {
