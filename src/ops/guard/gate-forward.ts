@@ -25,17 +25,32 @@ export function forwardRequest(
     answerRequest(response, 413, tooLarge);
     return Promise.resolve(413);
   }
+  const client = request.socket;
+  // gone while it was being decided on: nothing would tell of that any more
+  if (client.destroyed) return Promise.resolve(0);
   const headers = {
     ...onwardHeaders(request, token),
     ...(length === undefined ? {} : { 'content-length': length }),
   };
   const outgoing = requestUpstream(upstream, { method: request.method ?? 'GET', target, headers }, limits);
   return new Promise((resolve) => {
-    const refuse = (status: number, message: string) => {
-      answerRequest(response, status, message);
+    let over = false;
+    const end = (status: number) => {
+      if (over) return;
+      over = true;
+      client.off('close', goneAway);
       outgoing.destroy();
       resolve(status);
     };
+    const goneAway = () => end(0);
+    const refuse = (status: number, message: string) => {
+      if (over) return;
+      // an answer that has begun is broken off by this
+      answerRequest(response, status, message);
+      end(status);
+    };
+    // the socket and not the response: that one hears nothing any more when an upgrade was pipelined behind it
+    client.once('close', goneAway);
     let bytes = 0;
     request.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
@@ -43,7 +58,6 @@ export function forwardRequest(
     });
     request.pipe(outgoing);
     outgoing.on('error', (error) => {
-      // an answer that has begun cannot be taken back, only be broken off
       const { status, message } = upstreamFailure(error);
       refuse(status, message);
     });
@@ -52,11 +66,8 @@ export function forwardRequest(
       response.writeHead(status, answerHeaders(answer));
       answer.pipe(response);
       answer.on('error', () => response.destroy());
-      response.on('finish', () => resolve(status));
-    });
-    response.on('close', () => {
-      outgoing.destroy();
-      resolve(0);
+      response.once('finish', () => end(status));
+      response.once('close', goneAway);
     });
   });
 }

@@ -95,6 +95,13 @@ export class SeatTableFeed {
     return null;
   }
 
+  /** Has a pair read. What are no ids has no row, and would only be an error of the database. */
+  tell(pair: Pair): void {
+    if (!isPair(pair)) return;
+    this.#options.rows.tell(pair);
+    this.#wake.resolve();
+  }
+
   ageMs(): number | null {
     return this.#provenAtMs === undefined ? null : this.#options.clock.monotonicMs() - this.#provenAtMs;
   }
@@ -193,8 +200,11 @@ export class SeatTableFeed {
       return;
     }
     const pair = pairOf(payload);
-    if (pair === null) this.#reloadDue = true;
-    else this.#options.rows.tell(pair);
+    if (pair !== null) {
+      this.tell(pair);
+      return;
+    }
+    this.#reloadDue = true;
     this.#wake.resolve();
   }
 
@@ -267,5 +277,10 @@ function pairOf(payload: string): Pair | null {
   if (!isObject(told)) return null;
   const { stream_id: streamId, user_id: userId } = told;
   if (typeof streamId !== 'string' || typeof userId !== 'string') return null;
-  return uuidPattern.test(streamId) && uuidPattern.test(userId) ? { streamId, userId } : null;
+  const pair = { streamId, userId };
+  return isPair(pair) ? pair : null;
+}
+
+function isPair({ streamId, userId }: Pair): boolean {
+  return uuidPattern.test(streamId) && uuidPattern.test(userId);
 }

@@ -110,6 +110,11 @@ class StoreSeatTable implements SeatTable, ChangeListener {
     return this.#rows.settled(streamId, userId, ms);
   }
 
+  refresh(streamId: string, userId: string, ms: number): Promise<boolean> {
+    this.changed({ streamId, userId });
+    return this.settled(streamId, userId, ms);
+  }
+
   onChange(listener: (change: SeatChange) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

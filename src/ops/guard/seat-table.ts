@@ -45,6 +45,8 @@ export interface SeatTable extends AdmissionTable {
   nowMs(): number;
   /** Resolves when no change of this pair is waiting to be read, at once if none is; or after `ms` with false. */
   settled(streamId: string, userId: string, ms: number): Promise<boolean>;
+  /** Reads a pair anew, whether it changed or not. Resolves when that is done, or after `ms` with false. */
+  refresh(streamId: string, userId: string, ms: number): Promise<boolean>;
   /** Told after the change can be seen. Gives back how to stop listening. */
   onChange(listener: (change: SeatChange) => void): () => void;
 }
@@ -98,6 +100,10 @@ export function createSeatTable(options: SeatTableOptions): SeatTable {
     },
     nowMs: () => feed.nowMs(),
     settled: (streamId, userId, ms) => rows.settled(streamId, userId, ms),
+    refresh(streamId, userId, ms) {
+      feed.tell({ streamId, userId });
+      return rows.settled(streamId, userId, ms);
+    },
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

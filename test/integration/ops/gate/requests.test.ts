@@ -197,10 +197,12 @@ describe('what two servers could read in two ways', () => {
   it('an upgrade behind a request that is not answered yet is refused', async () => {
     front.upstream.answer = () => {};
     const first = get('/rtc/validate', { Authorization: `Bearer ${front.token}`, Connection: 'keep-alive' });
-    const { received } = await (await rawClient(front.port, first + upgradeRequest('/rtc', front.token)))
-      .closed;
+    const received = await rawAnswer(front.port, first + upgradeRequest('/rtc', front.token));
     expect(received).not.toContain('101');
     expect(front.upstream.sockets).toEqual([]);
+    // whatever LiveKit answers by now, the first request is over
+    front.upstream.answer = (_request, response) => response.writeHead(200).end();
+    await expect.poll(() => front.gate.stats().pending).toBe(0);
   });
 });
 
@@ -321,6 +323,7 @@ describe('WHIP', () => {
 
 describe('what is told', () => {
   it('every decision, with its door; tokens nowhere', async () => {
+    await expect.poll(() => front.gate.stats().pending).toBe(0);
     front.decisions.length = 0;
     await rawAnswer(front.port, get(`/rtc/validate?access_token=${front.token}`));
     await rawAnswer(front.port, get(`/whip/v1/PA_x?access_token=${front.token}x`, {}, 'DELETE'));

@@ -15,6 +15,7 @@ export function stillTable(): StillTable {
     standing: () => table.all,
     nowMs: () => Date.now(),
     settled: async () => true,
+    refresh: async () => true,
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
