@@ -230,7 +230,7 @@ function settlementOf(
     bottleneck: {
       kind: 'schedule',
       evidence: [
-        `${claimed} gifts were decided in ${settlement.logs.length} runs by ${sources.join(', ') || 'nobody'}; between runs the backlog waits for the schedule`,
+        `${claimed} gifts were decided in ${settlement.logs.length} runs by ${sources.join(', ') || 'nobody'}; between runs the backlog waits for the schedule, and the times are those from intake to the decision`,
       ],
       confirmed: false,
     },

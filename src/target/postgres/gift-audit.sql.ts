@@ -82,13 +82,15 @@ where w.balance is distinct from coalesce(b.amount, 0)`;
 
 const walletNegative = `select w.user_id, w.balance::text as balance from ${wallets} w where w.balance < 0`;
 
+// duplicates in the order of the key, which its index gives: grouping 10^6 keys takes three times as long
 const giftTwice = `
-select l.gift_id, count(*)::int as rows, array_agg(l.seq order by l.seq)::text[] as seqs
-from ${ledger} l group by 1 having count(*) > 1`;
+select t.gift_id, (select array_agg(l.seq order by l.seq)::text[] from public.gift_ledger l where l.gift_id = t.gift_id) as seqs
+from (select l.gift_id, lag(l.gift_id) over (order by l.gift_id) as before from ${ledger} l) t
+where t.gift_id = t.before`;
 
 const settledTwice = `
-select s.seq::text as seq, count(*)::int as rows, array_agg(s.status) as statuses
-from ${settlements} s group by 1 having count(*) > 1`;
+select t.seq::text as seq from (select s.seq, lag(s.seq) over (order by s.seq) as before from ${settlements} s) t
+where t.seq = t.before`;
 
 const settlementOrphan = `
 select s.seq::text as seq, s.status, s.batch_id::text as batch_id, s.settled_at
@@ -128,7 +130,8 @@ where s.status is distinct from 'settled'
     is distinct from (l.gift_id, l.sender_id, l.receiver_id, l.amount, s.fee, l.run_id)`;
 
 const reversedTwice = `
-select r.seq::text as seq, count(*)::int as rows from ${reversals} r group by 1 having count(*) > 1`;
+select t.seq::text as seq from (select r.seq, lag(r.seq) over (order by r.seq) as before from ${reversals} r) t
+where t.seq = t.before`;
 
 /** What counts on a board: settled and not taken back. */
 const counted = `
