@@ -1,6 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { auditChecks } from '../../../src/target/postgres/gift-audit.sql.ts';
+import {
+  auditCheckSql,
+  auditChecks,
+  beginAuditSql,
+  guardAuditSql,
+} from '../../../src/target/postgres/gift-audit.sql.ts';
 import { auditGifts, type GiftAudit, rowInWords } from '../../../src/target/postgres/gift-audit.ts';
 import { Provisioned, type SyntheticRun } from '../database/provisioned.ts';
 
@@ -256,13 +261,11 @@ describe('gift audit', () => {
       for (; !ended.signal.aborted; times++) await work();
       return times;
     };
-    // whoever had to wait for the audit would fail with 55P03
-    const impatient = await Promise.all([db.session(), db.session(), db.session()]);
-    await Promise.all(impatient.map((client) => client.query("set lock_timeout = '3s'")));
-    const [sender, drainer, taker] = impatient as [
-      (typeof impatient)[0],
-      (typeof impatient)[0],
-      (typeof impatient)[0],
+    const clients = await Promise.all([db.session(), db.session(), db.session()]);
+    const [sender, drainer, taker] = clients as [
+      (typeof clients)[0],
+      (typeof clients)[0],
+      (typeof clients)[0],
     ];
     const work = Promise.all([
       repeat(() => sender.query('select send_gifts($1)', [gifts(run.users, run.streams[0], 200, 10)])),
@@ -286,6 +289,24 @@ describe('gift audit', () => {
     // they saw it moving: the snapshots differ
     expect(new Set(audits.map(({ counts }) => counts.gifts)).size).toBeGreaterThan(1);
     await db.pool.query('select purge_run($1)', [run.runId]);
+  });
+
+  it('is waited for by nobody: with all its reads done and its snapshot held, everything goes on', async () => {
+    const run = await smallRun();
+    const reader = await db.session();
+    await reader.query(beginAuditSql);
+    await reader.query(guardAuditSql);
+    for (const { offenders } of auditChecks) await reader.query(auditCheckSql(offenders), [null, 20]);
+    const impatient = await db.session();
+    await impatient.query("set lock_timeout = '200ms'");
+    await impatient.query('select send_gifts($1)', [gifts(run.users, run.streams[0], 10)]);
+    await impatient.query('call drain_gift_ledger()');
+    await impatient.query(
+      "select reverse_gift(gift_id, 'test', 'me') from gifts where run_id = $1 and status = 'settled' limit 1",
+      [run.runId],
+    );
+    await impatient.query('select purge_run($1)', [run.runId]);
+    await reader.query('rollback');
   });
 
   it('waits for no lock of a round or a sender, and sees nothing of what is not committed', async () => {
