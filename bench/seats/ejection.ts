@@ -5,6 +5,8 @@ import type { SeatGround } from './ground.ts';
 
 const sequentialRounds = 300;
 const burstSize = 200;
+/** Of one burst, a pause of the machine decides the p99. */
+const bursts = 3;
 
 /** LiveKit drops a signal-only client by itself after 60 s: one that is still there by then was never ejected. */
 const ejectedWithinMs = 30_000;
@@ -12,7 +14,13 @@ const ejectedWithinMs = 30_000;
 /** From the revocation to the client's `leave`, one after the other and 200 at once, beside bare removals. */
 export async function ejectionFigures(ground: SeatGround): Promise<Figure[]> {
   const { bareMs, commitMs } = await sequential(ground);
-  const { leaveMs, left } = await burst(ground);
+  const leaveMs: number[] = [];
+  let inside = 0;
+  for (let i = 0; i < bursts; i++) {
+    const burst = await revokeAtOnce(ground);
+    leaveMs.push(...burst.leaveMs);
+    inside += burst.inside;
+  }
   const [bareP99, p99, burstP99] = [bareMs, commitMs, leaveMs].map((each) => quantile(each, 0.99));
   return [
     atMost(5, {
@@ -22,8 +30,8 @@ export async function ejectionFigures(ground: SeatGround): Promise<Figure[]> {
       against: `a bare removeParticipant call in turn with it, p99 ${ms(bareP99)} (p50 ${ms(quantile(bareMs, 0.5))})`,
     }),
     atMost(0, {
-      figure: `${burstSize} seats revoked in one statement: still inside`,
-      value: burstSize - left,
+      figure: `${burstSize} seats revoked in one statement, ${bursts} times: still inside`,
+      value: inside,
       unit: 'people',
       against: "the room's list",
     }),
@@ -64,7 +72,7 @@ async function sequential(ground: SeatGround): Promise<{ bareMs: number[]; commi
   return { bareMs, commitMs };
 }
 
-async function burst(ground: SeatGround): Promise<{ leaveMs: number[]; left: number }> {
+async function revokeAtOnce(ground: SeatGround): Promise<{ leaveMs: number[]; inside: number }> {
   const { stream, users } = await ground.cast(burstSize);
   const participants: SignalParticipant[] = [];
   for (const user of users) participants.push(await ground.admit(await ground.token(stream, user)));
@@ -73,8 +81,8 @@ async function burst(ground: SeatGround): Promise<{ leaveMs: number[]; left: num
     ...participants.map(departure),
   ]);
   const leaveMs = leaves.map((atMs) => atMs - committedAtMs);
-  const inside = await ground.admin.occupants(stream);
-  return { leaveMs, left: users.filter((user) => inside.every(({ identity }) => identity !== user)).length };
+  const listed = new Set((await ground.admin.occupants(stream)).map(({ identity }) => identity));
+  return { leaveMs, inside: users.filter((user) => listed.has(user)).length };
 }
 
 /** Revokes seats in one statement. @returns when its COMMIT was sent: the answer to that is in the time measured */
