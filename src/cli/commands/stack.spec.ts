@@ -5,7 +5,8 @@ const statusSchema = async () => (await import('../outputs/status.ts')).dataSche
 
 const up: CommandSpec = {
   path: ['up'],
-  summary: 'start the embedded stack: Postgres, Supabase-compatible gateway, LiveKit, HLS origin, settler, guard',
+  summary:
+    'start the embedded stack: Postgres, Supabase-compatible gateway, LiveKit, HLS origin, settler, guard',
   description:
     'Everything listens on 127.0.0.1, on ports chosen at start; state, data and logs stand in .trollfix/ of the ' +
     'project. Stays in the foreground until Ctrl-C, or with --detach until `trollfix down`. Without livekit-server ' +
