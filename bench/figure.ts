@@ -13,6 +13,8 @@ export interface Figure {
 export interface BenchOptions {
   /** Also what takes minutes; a benchmark that has nothing of the kind ignores it. */
   readonly full: boolean;
+  /** One part of it by name; all of them when it is not given. */
+  readonly only?: string;
   /** Says what is being measured now; goes to stderr. */
   readonly note: (text: string) => void;
 }

@@ -4,7 +4,7 @@ import type { Benchmark, Figure } from './figure.ts';
 import { benchLedger } from './ledger/ledger.ts';
 import { benchSeats } from './seats/seats.ts';
 
-/** `npm run bench -- NAME [--json] [--full]`: exits 1 when a figure misses its goal, 2 for an unknown name. */
+/** `npm run bench -- NAME [--json] [--full] [--only=PART]`: exits 1 when a figure misses its goal, 2 for an unknown name. */
 const benchmarks: Readonly<Record<string, Benchmark>> = {
   cli: benchCli,
   ledger: benchLedger,
@@ -21,10 +21,12 @@ function textOf(figures: readonly Figure[]): string {
 }
 
 const [name = '', ...flags] = process.argv.slice(2);
+const only = flags.find((flag) => flag.startsWith('--only='))?.slice('--only='.length);
 const benchmark = benchmarks[name];
 if (benchmark) {
   const figures = await benchmark({
     full: flags.includes('--full'),
+    ...(only === undefined ? {} : { only }),
     note: (text) => process.stderr.write(`${text}\n`),
   });
   const document = { schema: 'trollfix.bench/v1', name, machine: describeMachine(), figures };

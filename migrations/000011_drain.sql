@@ -172,7 +172,8 @@ $$;
 --              the lock taken (skipped_locked) finished nothing: a session that holds the lock for long is a stall
 --   diverging  the last run stopped with gifts left (budget or batch), and more came in meanwhile than it took out
 --   late       the oldest pending gift waits for more than 30 s
--- capacity_per_s: gifts per second of work, over the last five runs of 1,000 gifts or more within the hour.
+-- capacity_per_s: gifts per second of work, of the three largest rounds of 1,000 gifts or more within the hour, one of
+-- each run. Large rounds cost less per gift, and a forecast matters when there is much to do.
 -- sustained_per_s: what the schedule makes of it. A run that stopped with gifts left took out what it took out per turn,
 -- however fast it worked; for one that emptied the queue it is the capacity.
 -- seconds_to_drain: backlog / (sustained - ingest); null when it would never end or no rate is known.
@@ -198,8 +199,11 @@ with run as materialized (
       as last_finished_at,
     (select max(r.last_round_at) from run r) as last_round_at,
     (select count(*) from run r where r.died and r.started_at > now() - interval '10 minutes') as runs_without_end,
-    (select sum(b.claimed) / nullif(sum(b.claimed / b.drain_per_s), 0)
-      from (select r.claimed, r.drain_per_s from run r where r.claimed >= 1000 and r.drain_per_s > 0 order by r.id desc limit 5) b
+    (select sum(b.gifts) / nullif(sum(b.gifts / b.per_s), 0) from (
+      select c.* from (
+        select r.id, coalesce(r.round_claimed, r.claimed) as gifts,
+          coalesce(r.round_claimed * 1000 / nullif(r.round_ms, 0), r.drain_per_s) as per_s from run r
+      ) c where c.gifts >= 1000 and c.per_s > 0 order by c.gifts desc, c.id desc limit 3) b
     ) as capacity_per_s
 ), recent as (
   select t.started_at, t.ingest_per_s, t.stop_reason, t.error, t.died,

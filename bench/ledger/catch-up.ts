@@ -4,18 +4,17 @@ import type { BenchOptions, Figure } from '../figure.ts';
 import { type Ground, timed } from './ground.ts';
 
 const backlog = 600_000;
-/** What a scheduled run finds at 1,000 gifts a second; from these the view knows the capacity. */
-const ordinaryRun = 10_000;
-const ordinaryRuns = 5;
+/** What scheduled runs found within the hour before: a burst, and what 1,000 gifts a second make in 10 s. */
+const runsBefore = [200_000, 10_000, 10_000, 10_000, 10_000];
 /** Between the last two of them: the view takes what came in meanwhile for what goes on coming in. */
 const quietMs = 5000;
 
 /** A large backlog against the forecast that the health view made before the first gift of it was settled. */
 export async function catchUpFigures(ground: Ground, { note }: BenchOptions): Promise<Figure[]> {
   note(`catch-up of ${backlog} gifts`);
-  for (let n = 0; n < ordinaryRuns; n++) {
-    await ground.feed(ordinaryRun, 1000);
-    if (n === ordinaryRuns - 1) await sleep(quietMs);
+  for (const [n, gifts] of runsBefore.entries()) {
+    await ground.feed(gifts, 1000);
+    if (n === runsBefore.length - 1) await sleep(quietMs);
     await drain(ground);
   }
   await ground.feed(backlog, 1000);
@@ -33,7 +32,7 @@ export async function catchUpFigures(ground: Ground, { note }: BenchOptions): Pr
       figure: `catch-up of ${backlog} gifts, ${tookS.toFixed(1)} s`,
       value: tookS / forecastS,
       unit: 'times',
-      against: `the forecast made at its start, ${forecastS.toFixed(1)} s`,
+      against: `the forecast of gift_health before it began, ${forecastS.toFixed(1)} s, after runs of 10,000 to 200,000 gifts`,
       goal: '0.7 to 1.3',
       ok: within(tookS / forecastS),
     },
