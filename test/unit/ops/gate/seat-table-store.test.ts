@@ -75,7 +75,9 @@ describe('a seat table over the API', () => {
     const table = tableOver(store, 10, 100);
     await table.start();
     api.answers = false;
-    await expect.poll(() => table.status()).toMatchObject({ ready: false, why: expect.stringMatching(/does not answer/) });
+    await expect
+      .poll(() => table.status())
+      .toMatchObject({ ready: false, why: expect.stringMatching(/does not answer/) });
     // what is known of a ban holds
     expect(table.standing(streamId, userId)).toMatchObject({ current: false, ban: { untilMs: null } });
     api.answers = true;
