@@ -80,8 +80,9 @@ export class SeatGround implements AsyncDisposable {
     return signLiveKitToken({ iss: apiKey, sub, nbf: nowS, exp: nowS + 60, video }, apiSecret);
   }
 
+  /** By the door that the official client takes first: one peer connection for both directions. */
   enter(url: string, token: string): Promise<SignalOutcome> {
-    return enterRoom({ url, token, door: { path: '/rtc' }, clock: systemClock });
+    return enterRoom({ url, token, door: { path: '/rtc/v1' }, clock: systemClock });
   }
 
   /** Comes in by the gate, as somebody who may. @throws when they are not let in */

@@ -1,3 +1,4 @@
+import { mapBounded } from '../../kernel/bounded-map.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import type { Logger } from '../../kernel/log.ts';
 import type { LiveKitAdmin } from '../../target/livekit/admin.ts';
@@ -17,6 +18,12 @@ export interface OutboxWorkerOptions {
 
 /** Rows of the outbox taken at once: a burst of 200 revocations is one round, a flood is several. */
 export const batchLimit = 500;
+
+/**
+ * Rooms worked off side by side: nobody's removal waits for another room's rows to be settled. How many calls LiveKit
+ * gets at once is bounded by its connections (room-api.ts).
+ */
+const roomsAtOnce = 16;
 
 /** What the outbox looks like. */
 export interface OutboxStatus {
@@ -70,10 +77,10 @@ export class OutboxWorker {
     if (waiting.length === 0) this.#oldestAtMs = rows[0]?.createdAtMs ?? null;
     else this.#oldestAtMs ??= rows[0]?.createdAtMs ?? null;
     if (rows.length < batchLimit) this.#forgetAllBut([...waiting, ...rows.map(({ id }) => id)]);
-    for (const [room, ejections] of Map.groupBy(rows, (row) => row.room)) {
+    await mapBounded([...Map.groupBy(rows, (row) => row.room)], roomsAtOnce, async ([room, ejections]) => {
       signal.throwIfAborted();
       await this.#workRoom(room, ejections, signal);
-    }
+    });
     return rows.length === batchLimit;
   }
 
