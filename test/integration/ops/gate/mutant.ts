@@ -12,12 +12,20 @@ export interface Mutation {
 /** What the guard's folder needs to be loaded. */
 const rooms = ['kernel', 'ops', 'target', 'config', 'app'];
 
+// within the project, so that packages are found from there
+const mutants = path.join(packageRoot, 'test-artifacts', 'mutants');
+
+/** To be called when no mutant is needed any more. */
+export function removeMutants(): Promise<void> {
+  return rm(mutants, { recursive: true, force: true });
+}
+
 /**
  * A copy of the program with one line of the guard changed, loaded beside the real one.
  * @throws when the text to be changed is not there exactly once: a mutant that is none would prove nothing
  */
 export async function loadMutant(name: string, { file, from, to }: Mutation) {
-  const root = path.join(packageRoot, 'test-artifacts', 'mutants', name);
+  const root = path.join(mutants, name);
   await rm(root, { recursive: true, force: true });
   await mkdir(root, { recursive: true });
   for (const room of rooms)

@@ -6,7 +6,7 @@ import { liveKitAdmin } from '../../../../src/target/livekit/admin.ts';
 import { enterRoom } from '../../../../src/target/livekit/signal-participant.ts';
 import { enterByWhip } from '../../../../src/target/livekit/whip.ts';
 import { type GateStage, quickToCut, startGateStage } from './gate-stage.ts';
-import { loadMutant, type Mutation } from './mutant.ts';
+import { loadMutant, type Mutation, removeMutants } from './mutant.ts';
 import { afterBan, afterDowngrade } from './promises.ts';
 import { banWhileAway, wiredTable } from './table-stage.ts';
 
@@ -14,7 +14,10 @@ let stage: GateStage;
 beforeAll(async () => {
   stage = await startGateStage();
 });
-afterAll(() => stage[Symbol.asyncDispose]());
+afterAll(async () => {
+  await stage[Symbol.asyncDispose]();
+  await removeMutants();
+});
 
 describe('whoever may come in does', () => {
   it.each(['/rtc', '/rtc/v1'] as const)(
