@@ -1,4 +1,4 @@
-import type pg from 'pg';
+import pg from 'pg';
 import { Provisioned } from '../../test/integration/database/provisioned.ts';
 import { batchSql, feedSql, fundsSql, peopleSql } from './ground.sql.ts';
 
@@ -38,6 +38,17 @@ export class Ground implements AsyncDisposable {
     for (const table of ['profiles', 'wallets', 'gift_pending', 'gift_ledger', 'gift_settlements']) {
       await this.pool.query(`vacuum analyze public.${table}`);
     }
+  }
+
+  /**
+   * A checkpoint, after which the log's segments so far are there to be used again. A server of some age has them; a new
+   * one makes each of 16 MB, zeroes and syncs it, and everybody's commit waits meanwhile.
+   */
+  async checkpoint(): Promise<void> {
+    const admin = new pg.Client({ connectionString: this.#database.postgres.adminUrl });
+    await admin.connect();
+    await admin.query('checkpoint');
+    await admin.end();
   }
 
   /** Takes in `gifts` gifts from the first `senders` senders. */
