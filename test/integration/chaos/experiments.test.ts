@@ -165,10 +165,13 @@ describe('seat-expiration', () => {
   });
 
   it('fails when nothing expires a seat', async () => {
-    const restore = await definitionOf('public.expire_due_seats');
+    // the sweep and the comparison of rooms with rows each end a seat by themselves: both are switched off
+    const restore = `${await definitionOf('public.expire_due_seats')}; ${await definitionOf('public.guard_rooms')}`;
     const never = `create or replace function public.expire_due_seats(p_limit integer default 500)
-      returns setof public.seat_ejections language sql security definer set search_path = ''
-      as $$ select * from public.seat_ejections where false $$`;
+        returns setof public.seat_ejections language sql security definer set search_path = ''
+        as $$ select * from public.seat_ejections where false $$;
+      create or replace function public.guard_rooms(p_rooms text[]) returns jsonb
+        language sql stable security definer set search_path = '' as $$ select '[]'::jsonb $$`;
     const row = await rowWithMutant(seatExpiration, never, restore);
     expect(row.verdict).toBe('fail');
     expect(violated(row)).toEqual(
