@@ -2,8 +2,8 @@
 -- is done about it (plans by auto_explain, PostgreSQL 17):
 --   wallets   were looked up by key twice, to lock and to update. A locked row stays where it is, so the update goes by
 --             ctid
---   ruling    was two outer joins over all gifts; now two array look-ups. The gifts go on as the
---             arrays they were claimed in, whose size the planner knows: the queue's statistics may say anything
+--   ruling    was two outer joins over all gifts; now two array look-ups. The gifts go on as the arrays they were claimed
+--             in, whose size the planner knows: the queue's statistics may say anything
 --   scopes    their texts were built for every score to compare it with its list; now once per scope
 --   profiles  were looked up once per entry of a list; now once per person
 
