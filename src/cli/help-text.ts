@@ -45,7 +45,7 @@ function rootSections(
       look,
     ),
     [`${style.bold('Usage:')} trollfix <command> [flags]`],
-    [style.bold('Commands'), ...table(childRows(node, summaries, style), look)],
+    [style.bold('Commands'), ...table(childRows(node, summaries, look), look)],
     ...(look.short ? [] : [[style.bold('Flags for every command'), ...optionTable(globalOptions, look)]]),
     [
       ...(look.short ? ['`trollfix --help` tells the flags that every command takes.'] : []),
@@ -70,7 +70,7 @@ function groupSections(
       look,
     ),
     [`${style.bold('Usage:')} ${name} <command> [flags]`],
-    [style.bold('Commands'), ...table(childRows(node, summaries, style), look)],
+    [style.bold('Commands'), ...table(childRows(node, summaries, look), look)],
     [`\`${name} <command> --help\` tells more.`],
   ];
 }
@@ -111,11 +111,15 @@ export function usageLine(spec: CommandSpec): string {
   return ['trollfix', ...spec.path, ...args, ...(spec.options?.length ? ['[flags]'] : [])].join(' ');
 }
 
-function childRows(node: CommandNode, summaries: Readonly<Record<string, string>>, style: Style): string[][] {
+function childRows(
+  node: CommandNode,
+  summaries: Readonly<Record<string, string>>,
+  { short, style }: HelpLook,
+): string[][] {
   return [...node.children.entries()].map(([word, child]) => {
     if (child.spec) return [style.cyan(word), child.spec.summary];
-    const verbs = [...child.children.keys()].join('|');
-    return [`${style.cyan(word)} ${verbs}`, summaries[child.path.join(' ')] ?? ''];
+    const verbs = short ? '' : ` ${[...child.children.keys()].join('|')}`;
+    return [`${style.cyan(word)}${verbs}`, summaries[child.path.join(' ')] ?? ''];
   });
 }
 
