@@ -9,10 +9,11 @@ export interface StoredMessage {
 }
 
 /**
- * 1 msg/s with the tolerance the database documents: 100 ms early is let through (migrations/000003_chat.sql), so
- * two messages of one user and stream are never closer than this.
+ * 1 msg/s with the tolerance the database documents: 100 ms early is let through (migrations/000017_chat_turn_time.sql),
+ * so two messages of one user and stream are never closer than this. In the database's microseconds: as milliseconds
+ * since the epoch a double is off by a fraction of one.
  */
-const closestMs = 900;
+const closestUs = 900_000;
 
 /** No two messages of one user stand closer together than the throttle allows. */
 export function checkPace(messages: readonly StoredMessage[]): Invariant {
@@ -24,7 +25,8 @@ export function checkPace(messages: readonly StoredMessage[]): Invariant {
     for (let i = 1; i < times.length; i++) {
       pairs++;
       const gapMs = (times[i] ?? 0) - (times[i - 1] ?? 0);
-      if (gapMs < closestMs) violations.push(`user ${userId}: two messages ${gapMs.toFixed(0)} ms apart`);
+      if (Math.round(gapMs * 1000) < closestUs)
+        violations.push(`user ${userId}: two messages ${gapMs.toFixed(0)} ms apart`);
     }
   }
   return invariant('at most one stored message per second and user', pairs, violations);

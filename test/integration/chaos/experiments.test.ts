@@ -88,9 +88,9 @@ describe('chat-spam', () => {
   });
 
   it('fails when the database does not keep the pace', async () => {
-    const restore = await definitionOf('trollfix.take_chat_turn');
-    const open = `create or replace function trollfix.take_chat_turn(p_stream_id uuid, p_user_id uuid) returns boolean
-      language sql set search_path = '' as $$ select true $$`;
+    const restore = await definitionOf('trollfix.chat_turn');
+    const open = `create or replace function trollfix.chat_turn(p_stream_id uuid, p_user_id uuid) returns timestamptz
+      language sql set search_path = '' as $$ select clock_timestamp() $$`;
     const row = await rowWithMutant(chatSpam, open, restore);
     expect(row.verdict).toBe('fail');
     expect(violated(row)).toEqual(

@@ -66,6 +66,19 @@ describe('send_chat_message', () => {
     expect(await refusal(send(a, s, '3'))).toBe('PT429');
   });
 
+  it('dates a message by its turn, so that what is stored shows the pace that was kept', async () => {
+    const { users, streams } = await db.run('chat-turn', 1);
+    const [a, s] = [users[0] ?? '', streams[0] ?? ''];
+    await send(a, s, '1');
+    expect(
+      await db.one(
+        `select t.next_at - m.created_at = interval '1 second' from chat_throttle t
+         join chat_messages m using (stream_id, user_id) where m.user_id = $1`,
+        [a],
+      ),
+    ).toBe(true);
+  });
+
   it('lets exactly one of many that come at the same time through', async () => {
     const { users, streams } = await db.run('chat-4', 1);
     const outcomes = await Promise.all(
