@@ -33,9 +33,11 @@ async function schedule(context: DoctorContext): Promise<Finding> {
   };
 }
 
-interface HealthRow {
+export interface HealthRow {
   verdict: string;
   backlog: string;
+  /** null: nothing waits. */
+  oldest_pending_s: number | null;
   since_last_finish_s: number | null;
   last_error: string | null;
 }
@@ -43,10 +45,26 @@ interface HealthRow {
 async function health(context: DoctorContext): Promise<Finding> {
   const [row] = (await query<HealthRow>(context, settlementHealthSql)).rows;
   if (row === undefined) throw new Error('gift_health gave no row'); // it is an aggregate: it always does
+  return judgeHealth(row);
+}
+
+/** A schedule of minutes starts within one, and some seconds are no accident. */
+const firstRunS = 65;
+
+/** Pure: what `gift_health` says; a ledger that nobody has settled yet is stalled once a gift waits in vain. */
+export function judgeHealth(row: HealthRow): Finding {
   const since =
     row.since_last_finish_s === null ? 'no run yet' : `last run ${row.since_last_finish_s.toFixed(0)} s ago`;
   const detail = `${row.verdict}: ${row.backlog} pending, ${since}${row.last_error ? `, ${row.last_error}` : ''}`;
   if (row.verdict === 'ok') return { status: 'ok', detail };
+  const isNew = row.since_last_finish_s === null && row.last_error === null;
+  if (row.verdict === 'stalled' && isNew && (row.oldest_pending_s ?? 0) <= firstRunS) {
+    return {
+      status: 'warn',
+      detail: `nobody has settled yet: ${row.backlog} pending; look again in a minute`,
+      fix: 'trollfix doctor',
+    };
+  }
   return {
     status: row.verdict === 'late' ? 'warn' : 'fail',
     detail,

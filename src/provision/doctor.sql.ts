@@ -68,4 +68,4 @@ where j.jobname = $1 and j.username = current_user and d.start_time is not null
 order by d.runid desc limit 10`;
 
 export const settlementHealthSql =
-  'select verdict, backlog::text, since_last_finish_s, last_error from public.gift_health';
+  'select verdict, backlog::text, oldest_pending_s, since_last_finish_s, last_error from public.gift_health';

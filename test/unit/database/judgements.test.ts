@@ -10,6 +10,7 @@ import {
 } from '../../../src/provision/doctor-cron.ts';
 import { judgeHeld } from '../../../src/provision/doctor-database.ts';
 import { roleOfKey } from '../../../src/provision/doctor-services.ts';
+import { judgeHealth } from '../../../src/provision/doctor-settlement.ts';
 import { compareObjects } from '../../../src/provision/drift.ts';
 import { supabaseFileName } from '../../../src/provision/export-supabase.ts';
 import { readMigrations } from '../../../src/provision/migrations.ts';
@@ -92,9 +93,8 @@ describe('pg_cron', () => {
     ['no launcher', { ...facts, launcher: false }, [run], 'fail', 'not running'],
     ['no library', { ...facts, launcher: false, preload: '' }, [run], 'fail', 'lacks pg_cron'],
     ['a launcher that does nothing', facts, [{ ...run, started_s_ago: 40 }], 'fail', '40 s ago'],
-    ['a job that never started', facts, [], 'fail', 'never started'],
     ['a gap: other jobs starve it', facts, [run, { ...run, gap_s: 40 }], 'warn', '40 s between'],
-    ['a server that has just come up', { ...facts, server_up_s: 3 }, [], 'warn', 'not started yet'],
+    ['a job that is new: nobody knows for how long', facts, [], 'warn', 'not started yet'],
   ])('does not start on time with %s', (_, these, runs, status, detail) => {
     expect(judgeStarts(these, runs, 25)).toMatchObject({ status, detail: expect.stringContaining(detail) });
   });
@@ -132,6 +132,23 @@ describe('pg_cron', () => {
     expect(judgeHistory({ ...facts, history_rows: 900_000 })).toMatchObject({ status: 'warn' });
     expect(judgeHistory({ ...facts, oldest_history_days: 30 })).toMatchObject({ status: 'warn' });
     expect(judgeHistory({ ...facts, history_rows: -1, oldest_history_days: null }).status).toBe('ok');
+  });
+});
+
+describe('health', () => {
+  const fresh = {
+    ...{ verdict: 'stalled', backlog: '0', oldest_pending_s: null },
+    ...{ since_last_finish_s: null, last_error: null },
+  };
+
+  it('is no failure before anybody had the time to settle, and one when a gift waits in vain', () => {
+    expect(judgeHealth(fresh)).toMatchObject({ status: 'warn', detail: expect.stringContaining('yet') });
+    expect(judgeHealth({ ...fresh, backlog: '1', oldest_pending_s: 20 }).status).toBe('warn');
+    expect(judgeHealth({ ...fresh, backlog: '1', oldest_pending_s: 70 }).status).toBe('fail');
+    expect(judgeHealth({ ...fresh, last_error: 'x' }).status).toBe('fail');
+    expect(judgeHealth({ ...fresh, since_last_finish_s: 40 }).status).toBe('fail');
+    expect(judgeHealth({ ...fresh, verdict: 'late', since_last_finish_s: 5 }).status).toBe('warn');
+    expect(judgeHealth({ ...fresh, verdict: 'ok', since_last_finish_s: 5 }).status).toBe('ok');
   });
 });
 
