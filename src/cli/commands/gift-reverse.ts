@@ -1,3 +1,4 @@
+import { TrollfixError } from '../../kernel/errors.ts';
 import { inspectGift } from '../../ops/gift-inspection.ts';
 import {
   planReversal,
@@ -14,8 +15,9 @@ import { count, number, personName } from './gift-words.ts';
 
 export async function runGiftReverse(context: CommandContext, input: CommandInput): Promise<CommandResult> {
   const reference = giftReference(input);
-  const reason = requiredOption(input, 'reason');
-  const actor = textOption(input, 'actor')?.trim() || loginName(context);
+  const reason = trailText('--reason', requiredOption(input, 'reason'), longestReason);
+  const named = textOption(input, 'actor')?.trim();
+  const actor = named === undefined ? loginName(context) : trailText('--actor', named, longestActor);
   return withDatabase(context, 'gift reverse', async (database) => {
     const gift = await inspectGift(database, reference);
     const plan = planReversal(gift);
@@ -37,6 +39,22 @@ export async function runGiftReverse(context: CommandContext, input: CommandInpu
       text: () => doneText(what, reversal, { before: gift, after }),
     };
   });
+}
+
+/** What the columns of gift_reversals hold (migrations/000009), in characters. */
+const [longestReason, longestActor] = [500, 200];
+
+/** A text for the audit trail. @throws TF-CLI-004 before anything is dialled */
+function trailText(flag: string, text: string, longest: number): string {
+  const { length } = [...text]; // code points, as PostgreSQL counts
+  if (length >= 1 && length <= longest) return text;
+  throw new TrollfixError(
+    'TF-CLI-004',
+    `${flag} has ${length === 0 ? 'nothing' : `${length} characters`} in it`,
+    {
+      hint: `it takes 1 to ${longest} characters`,
+    },
+  );
 }
 
 /** The audit trail names a person: the database only sees the role that all of them share. */

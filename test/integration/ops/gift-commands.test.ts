@@ -159,6 +159,20 @@ describe('gift reverse', () => {
       stderr: expect.stringContaining('--reason'),
     });
   });
+
+  it.each([
+    ['--reason', 'x'.repeat(501)],
+    ['--actor', ' '],
+    ['--actor', 'x'.repeat(201)],
+  ])('refuses a %s that the audit trail cannot hold before it asks anybody', async (flag, text) => {
+    const argv = ['gift', 'reverse', randomUUID(), '--reason', 'x', '--yes', flag, text, '--json'];
+    const ran = await trollfix(argv);
+    expect(ran.code).toBe(ExitCode.usage);
+    expect(ran.json().error).toMatchObject({
+      code: 'TF-CLI-004',
+      message: expect.stringContaining(flag),
+    });
+  });
 });
 
 describe('gift audit', () => {
