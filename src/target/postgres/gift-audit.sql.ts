@@ -206,7 +206,7 @@ from ranked r full join listed l using (scope, user_id)
 where (r.total, r.gifts, r.rank) is distinct from (l.total, l.gifts, l.rank)`;
 
 /** What a check looks at: a count of {@link auditCountsSql}. */
-export type Looked = 'gifts' | 'decided' | 'pending' | 'reversed' | 'wallets';
+export type Looked = 'gifts' | 'decided' | 'settled' | 'pending' | 'reversed' | 'wallets';
 
 export interface AuditCheck {
   readonly id: string;
@@ -232,10 +232,10 @@ export const auditChecks = [
   check('ledger.count', 'gifts are decisions and what waits', 'gifts', ledgerCount),
   check('reversal.once', 'each gift is taken back at most once', 'reversed', reversedTwice),
   check('reversal.content', 'each reversal fits a settled gift', 'reversed', reversalUnlikeGift),
-  check('leaderboard.totals', 'all-time totals are those of the ledger', 'wallets', walletTotals),
-  check('leaderboard.days', 'the boards of days are those of the ledger', 'wallets', boardDays),
-  check('leaderboard.streams', 'the boards of streams are those of the ledger', 'wallets', boardStreams),
-  check('leaderboard.top', 'the cached top lists are those of the boards', 'wallets', boardTops),
+  check('leaderboard.totals', 'all-time totals are those of the ledger', 'settled', walletTotals),
+  check('leaderboard.days', 'the boards of days are those of the ledger', 'settled', boardDays),
+  check('leaderboard.streams', 'the boards of streams are those of the ledger', 'settled', boardStreams),
+  check('leaderboard.top', 'the cached top lists are those of the boards', 'settled', boardTops),
 ] as const;
 
 export type AuditCheckId = (typeof auditChecks)[number]['id'];

@@ -29,7 +29,7 @@ export interface AuditFinding {
   readonly check: AuditCheckId;
   /** What must hold, in words. */
   readonly title: string;
-  /** How many things were looked at: gifts, decisions, waiting gifts, reversals or wallets. 0 proves nothing. */
+  /** How many things were looked at: gifts, decisions, settled or waiting gifts, reversals or wallets. 0 proves nothing. */
   readonly checked: number;
   readonly violations: number;
   /** The first offending rows; coins and seqs as text. */

@@ -243,12 +243,23 @@ describe('gift audit', () => {
     expect(violated(await auditGifts(db.pool))).toEqual([]);
   });
 
+  it('looked at no leaderboard where nothing is settled', async () => {
+    const run = await db.run('audit-unsettled', 4, { balance: 100_000 });
+    await send(gifts(run.users, run.streams[0], 3));
+    const { findings } = await auditGifts(db.pool, { runId: run.runId });
+    expect(findings.filter(({ checked }) => checked === 0).map(({ check }) => check)).toEqual([
+      ...['settlement.once', 'settlement.orphan', 'settlement.content', 'reversal.once', 'reversal.content'],
+      ...['leaderboard.totals', 'leaderboard.days', 'leaderboard.streams', 'leaderboard.top'],
+    ]);
+    await db.pool.query('select purge_run($1)', [run.runId]);
+  });
+
   it('names as many rows as it is asked for, and counts all', async () => {
     const run = await smallRun();
     await db.pool.query('update wallets set gifted_count = gifted_count + 1 where run_id = $1', [run.runId]);
     const audit = await auditGifts(db.pool, { runId: run.runId, rows: 2 });
     const totals = audit.findings.find(({ check }) => check === 'leaderboard.totals');
-    expect(totals).toMatchObject({ checked: 4, violations: 4 });
+    expect(totals).toMatchObject({ checked: 12, violations: 4 });
     expect(totals?.rows).toHaveLength(2);
     await db.pool.query('select purge_run($1)', [run.runId]);
   });
