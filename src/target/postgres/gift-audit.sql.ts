@@ -20,10 +20,11 @@ export const beginAuditSql = 'begin transaction isolation level repeatable read 
 
 /**
  * Behind DDL it does not queue for long. Compiling a plan takes longer than it saves here, and the totals of 10^6 senders
- * fit into this much memory.
+ * fit into this much memory. A check whose client has gone away ends by itself, and its snapshot with it.
  */
 export const guardAuditSql = `
 select set_config('lock_timeout', '2s', true), set_config('idle_in_transaction_session_timeout', '30s', true),
+  set_config('client_connection_check_interval', '1s', true),
   set_config('jit', 'off', true), set_config('work_mem', '64MB', true)`;
 
 /** $1 ms */

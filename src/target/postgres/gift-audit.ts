@@ -1,4 +1,6 @@
 import type pg from 'pg';
+import { aborted } from '../../kernel/clock.ts';
+import { DeadlineError, withDeadline } from '../../kernel/deadline.ts';
 import { TrollfixError } from '../../kernel/errors.ts';
 import {
   type AuditCheckId,
@@ -19,7 +21,7 @@ export interface GiftAuditOptions {
   readonly rows?: number;
   /** What all of it may take; 60 s by default, the longest that a snapshot may be held without doctor warning of it. */
   readonly withinMs?: number;
-  /** Checked between two checks. */
+  /** Ends it at once, in the middle of a check too. */
   readonly signal?: AbortSignal;
   /** Before each check. */
   readonly onCheck?: (check: { readonly title: string; readonly done: number; readonly of: number }) => void;
@@ -64,6 +66,8 @@ export interface GiftAudit {
 
 const defaultRows = 20;
 const defaultWithinMs = 60_000;
+/** For the server's own word that the time is up to arrive, before it counts as hanging. */
+const graceMs = 2000;
 
 /**
  * Adds the whole gift ledger up: money conserved, each gift decided once, nothing lost or orphaned, reversals, and the
@@ -75,25 +79,47 @@ const defaultWithinMs = 60_000;
  */
 export async function auditGifts(pool: pg.Pool, options: GiftAuditOptions = {}): Promise<GiftAudit> {
   return withConnection(pool, async (client) => {
-    await client.query(beginAuditSql);
-    const audit = await readAudit(client, options);
-    await client.query('rollback');
+    const { withinMs = defaultWithinMs, signal } = options;
+    const ask = answeredIn(client, withinMs, signal);
+    await ask(beginAuditSql);
+    const audit = await readAudit(ask, withinMs, options);
+    await ask('rollback');
     return audit;
   });
 }
 
-async function readAudit(client: pg.PoolClient, options: GiftAuditOptions): Promise<GiftAudit> {
-  const { runId = null, rows = defaultRows, withinMs = defaultWithinMs } = options;
+type Ask = <Row extends pg.QueryResultRow>(sql: string, values?: unknown[]) => Promise<pg.QueryResult<Row>>;
+
+/**
+ * Queries that end with the signal, and when the time is up by our own clock: a server that hangs, or is gone without a
+ * word, keeps no timeout of its own. What is still under way then ends with its connection.
+ */
+function answeredIn(client: pg.PoolClient, withinMs: number, signal: AbortSignal | undefined): Ask {
+  const endsAtMs = performance.now() + withinMs + graceMs;
+  const ended = signal === undefined ? [] : [aborted(signal).then((reason) => Promise.reject(reason))];
+  for (const end of ended) end.catch(() => {}); // it may come when nothing is asked any more
+  return async <Row extends pg.QueryResultRow>(sql: string, values: unknown[] = []) => {
+    const leftMs = Math.ceil(endsAtMs - performance.now());
+    const answer = withDeadline(client.query<Row>(sql, values), Math.max(1, leftMs), 'the audit');
+    try {
+      return await Promise.race([...ended, answer]);
+    } catch (error) {
+      throw error instanceof DeadlineError ? outOfTime(withinMs) : error;
+    }
+  };
+}
+
+async function readAudit(ask: Ask, withinMs: number, options: GiftAuditOptions): Promise<GiftAudit> {
+  const { runId = null, rows = defaultRows } = options;
   const beganMs = performance.now();
-  await client.query(guardAuditSql);
-  if (runId !== null) await requireRun(client, runId);
+  await ask(guardAuditSql);
+  if (runId !== null) await requireRun(ask, runId);
   const timed = async <T extends pg.QueryResultRow>(sql: string, values: unknown[]) => {
-    options.signal?.throwIfAborted();
     const leftMs = Math.ceil(withinMs - (performance.now() - beganMs));
     if (leftMs <= 0) throw outOfTime(withinMs);
     try {
-      await client.query(limitStatementSql, [String(leftMs)]);
-      return await client.query<T>(sql, values);
+      await ask(limitStatementSql, [String(leftMs)]);
+      return await ask<T>(sql, values);
     } catch (error) {
       throw unfinished(error, withinMs) ?? error;
     }
@@ -138,8 +164,8 @@ export function rowInWords(row: Readonly<Record<string, unknown>>): string {
     .join(', ');
 }
 
-async function requireRun(client: pg.PoolClient, runId: string): Promise<void> {
-  const { rows } = await client.query<{ present: boolean }>(runExistsSql, [runId]);
+async function requireRun(ask: Ask, runId: string): Promise<void> {
+  const { rows } = await ask<{ present: boolean }>(runExistsSql, [runId]);
   if (rows[0]?.present) return;
   throw new TrollfixError('TF-GIFT-004', `no synthetic run ${runId} in this database`, {
     why: 'a run that was cleaned up has left no rows: there is nothing to audit',

@@ -347,6 +347,42 @@ describe('gift audit', () => {
     expect(await auditGifts(db.pool)).toMatchObject({ violations: 0 });
   });
 
+  /** The audit's connection, once it waits for the table that is held. */
+  const waiting = async () => {
+    const sql =
+      "select pid from pg_stat_activity where wait_event_type = 'Lock' and query like '%gift_ledger%'";
+    await expect.poll(() => db.one(sql), { interval: 20 }).toBeDefined();
+    return db.one<number>(sql);
+  };
+
+  it('ends in the middle of a check when it is told to, and leaves no connection at it', async () => {
+    const ddl = await db.session();
+    await ddl.query('begin; lock table gift_ledger in access exclusive mode');
+    const ended = new AbortController();
+    // before the lock's own time is up, which would be another error
+    const audit = auditGifts(db.pool, { signal: ended.signal }).catch((error: unknown) => error);
+    const pid = await waiting();
+    ended.abort(new Error('enough'));
+    expect(await audit).toMatchObject({ message: 'enough' });
+    const left = () => db.one<number>('select count(*)::int from pg_stat_activity where pid = $1', [pid]);
+    await expect.poll(left, { timeout: 10_000 }).toBe(0);
+    await ddl.query('rollback');
+  });
+
+  it('gives up on a server that keeps no timeout', async () => {
+    const ddl = await db.session();
+    await ddl.query('begin; lock table gift_ledger in access exclusive mode');
+    const audit = auditGifts(db.pool, { withinMs: 1900 }).catch((error: unknown) => error);
+    const pid = await waiting();
+    process.kill(pid, 'SIGSTOP');
+    try {
+      expect(await audit).toMatchObject({ code: 'TF-GIFT-005', message: expect.stringContaining('1.9 s') });
+    } finally {
+      process.kill(pid, 'SIGCONT');
+      await ddl.query('rollback');
+    }
+  });
+
   it('refuses a run that is not there: nothing would be looked at', async () => {
     expect(await auditGifts(db.pool, { runId: 'gone' }).catch((error: unknown) => error)).toMatchObject({
       code: 'TF-GIFT-004',
