@@ -12,8 +12,10 @@ export interface LookedUp {
 }
 
 export interface Resent {
-  /** Sent again with the same id on purpose. */
+  /** Sent again with the same id on purpose, and answered. */
   readonly resent: number;
+  /** Sent again and not answered, or refused: nothing is known of them. */
+  readonly failed: number;
   /** Of those, answered as if they were new. */
   readonly accepted: number;
 }
@@ -42,8 +44,13 @@ export async function lookUpAcknowledged(
 
 /** As many as a phone retries in a minute of bad network; each is one round trip. */
 const resends = 25;
+/** Each may take its whole timeout: a server that answers none of these is not asked for more. */
+const mostFailures = 3;
 
-/** Sends some acknowledged gifts again under their ids: each must be answered as a duplicate. */
+/**
+ * Sends some acknowledged gifts again under their ids: each must be answered as a duplicate.
+ * @throws the last failure when none was answered
+ */
 export async function resendGifts(
   ctx: ProbeContext,
   fixture: Fixture,
@@ -56,10 +63,11 @@ export async function resendGifts(
     connections: 1,
   });
   let [resent, accepted] = [0, 0];
+  const failures: unknown[] = [];
   try {
     const [sample = []] = acknowledged.chunks(resends);
     for (const index of sample) {
-      if (ctx.signal.aborted) break;
+      if (ctx.signal.aborted || failures.length === mostFailures) break;
       const { giftId, sender, receiver, amount } = schedule.gift('http', index);
       const args = {
         p_gift_id: giftId,
@@ -67,7 +75,13 @@ export async function resendGifts(
         p_receiver_id: fixture.users[receiver]!.id,
         p_amount: amount,
       };
-      const answer = await rest.rpc('send_gift', args, fixture.users[sender]!.token);
+      let answer: unknown;
+      try {
+        answer = await rest.rpc('send_gift', args, fixture.users[sender]!.token);
+      } catch (error) {
+        failures.push(error);
+        continue;
+      }
       const isDuplicate =
         typeof answer === 'object' && answer !== null && 'duplicate' in answer && answer.duplicate === true;
       resent++;
@@ -76,5 +90,6 @@ export async function resendGifts(
   } finally {
     await rest.close();
   }
-  return { resent, accepted };
+  if (resent === 0 && failures.length > 0) throw failures.at(-1);
+  return { resent, accepted, failed: failures.length };
 }

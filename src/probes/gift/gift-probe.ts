@@ -1,6 +1,8 @@
 import type pg from 'pg';
 import { statusOf } from '../../engine/load-result.ts';
 import type { Metric, Threshold } from '../../engine/thresholds.ts';
+import { messageOf, TrollfixError } from '../../kernel/errors.ts';
+import { redact } from '../../kernel/redact.ts';
 import { type Measurement, notRun } from '../../record/measurement.ts';
 import { auditGifts, findingOf, rowInWords } from '../../target/postgres/gift-audit.ts';
 import { openDatabase } from '../../target/postgres/pool.ts';
@@ -20,7 +22,7 @@ import {
   unsettledOf,
   violationsOf,
 } from './gift-metrics.ts';
-import { GiftSchedule, richBalance } from './gift-schedule.ts';
+import { type AcknowledgedGifts, type GiftPhase, GiftSchedule, richBalance } from './gift-schedule.ts';
 import {
   type BatchIngestion,
   type Ingestion,
@@ -51,6 +53,9 @@ const longestSqlMs = 5000;
 const sqlConnections = 16;
 /** Sender and receiver differ, and a hot pair would measure row locks. */
 const leastUsers = 10;
+
+/** What the audit may take: its usual minute, and as much again for each 600,000 gifts of a longer run. */
+const auditWithin = { leastMs: 60_000, msPerGift: 0.1 };
 
 const titles = { ingestion: 'Gift Ingestion', settlement: 'Gift Settlement' } as const;
 
@@ -93,7 +98,9 @@ async function runWith(
   try {
     const run = await runAll(ctx, plan, database, fixture, schedule);
     const metrics = metricsOf(run);
-    return { measurements: [ingestionOf(run, metrics, thresholds), settlementOf(run, metrics, thresholds)] };
+    // without books nobody can say what they show, right or wrong
+    const judged = run.books ? thresholds : readThresholds(giftMetrics, intakeInvariants, plan.thresholds);
+    return { measurements: [ingestionOf(run, metrics, judged), settlementOf(run, metrics, judged)] };
   } finally {
     await database.end();
   }
@@ -105,6 +112,8 @@ interface GiftRun {
   readonly batch: BatchIngestion | undefined;
   readonly settlement: Settlement | undefined;
   readonly books: GiftBooks | undefined;
+  /** Why there are none, of a run that was not interrupted. */
+  readonly unread?: string;
 }
 
 async function runAll(
@@ -124,11 +133,32 @@ async function runAll(
   const gifts = plan.backlogGifts ?? defaultBacklogGifts;
   const batch = await ingestBatched(ctx, gifts, database, fixture, schedule);
   const settlement = await settleBacklog(ctx, database, sinceLog, plan.patienceMs ?? deadScheduleMs);
-  const resent = await resendGifts(ctx, fixture, schedule, http.acknowledged);
   const acknowledged = { http: http.acknowledged, sql: sql.acknowledged, backlog: batch.acknowledged };
-  const lookedUp = await lookUpAcknowledged(database, schedule, acknowledged);
-  const audit = await auditGifts(database, { runId: ctx.runId });
-  return { http, sql, batch, settlement, books: { audit, lookedUp, resent } };
+  const read = await readBooks(ctx, database, fixture, schedule, acknowledged);
+  return { http, sql, batch, settlement, ...read };
+}
+
+/** Books that cannot be read take nothing from what was measured before: only why is kept. */
+async function readBooks(
+  ctx: ProbeContext,
+  database: pg.Pool,
+  fixture: Fixture,
+  schedule: GiftSchedule,
+  acknowledged: Readonly<Record<GiftPhase, AcknowledgedGifts>>,
+): Promise<Pick<GiftRun, 'books' | 'unread'>> {
+  try {
+    const resent = await resendGifts(ctx, fixture, schedule, acknowledged.http);
+    const lookedUp = await lookUpAcknowledged(database, schedule, acknowledged);
+    const withinMs = auditWithin.leastMs + auditWithin.msPerGift * lookedUp.acknowledged;
+    const audit = await auditGifts(database, { runId: ctx.runId, withinMs, signal: ctx.signal });
+    return { books: { audit, lookedUp, resent } };
+  } catch (error) {
+    if (ctx.signal.aborted) return { books: undefined };
+    const code = error instanceof TrollfixError ? `${error.code}: ` : '';
+    const unread = redact(`the books could not be read: ${code}${messageOf(error)}`);
+    ctx.log.warn(`gift: ${unread}`);
+    return { books: undefined, unread };
+  }
 }
 
 function metricsOf({ http, sql, settlement, books }: GiftRun): Metric[] {
@@ -170,6 +200,7 @@ function ingestionOf(
         'gifts per second that send_gift acknowledged over HTTP, each from another user than the one before, after the ramp. latencyMs: from the intended start to the acknowledgement.',
       offeredPerS: load.offeredPerS,
       rejections: load.reasons,
+      ...(run.unread === undefined ? {} : { unread: run.unread }),
       pooledSql: run.sql && sqlDetails(run.sql),
       batchedSql: run.batch && {
         counted: 'send_gifts, 500 gifts a call on 2 connections, closed loop',
@@ -188,6 +219,7 @@ function intakeCounts({ audit, lookedUp, resent }: GiftBooks): Record<string, nu
     lostAcknowledged: lookedUp.lost,
     doubled,
     resent: resent.resent,
+    resendsFailed: resent.failed,
     violations: lookedUp.lost + doubled + resent.accepted,
   };
 }
@@ -209,7 +241,11 @@ function settlementOf(
   metrics: readonly Metric[],
   thresholds: readonly Threshold[],
 ): Measurement {
-  const { settlement, books } = run;
+  const { settlement, books, unread } = run;
+  if (unread !== undefined) {
+    const unknown = notRun('gift.settlement', titles.settlement, 'gifts/s', unread);
+    return { ...unknown, status: 'inconclusive' };
+  }
   if (!settlement || !books) {
     return notRun('gift.settlement', titles.settlement, 'gifts/s', 'the run was interrupted before it');
   }
@@ -282,7 +318,7 @@ function settlementReason(status: Measurement['status'], { schedule, left }: Set
   if (schedule.wasDead) {
     return left > 0
       ? 'nothing settles: neither the schedule of the target nor the probe got the queue empty'
-      : 'the schedule of the target is dead: the probe had to settle the gifts itself';
+      : 'the schedule of the target is dead, or far too slow: the probe had to settle the gifts itself';
   }
   return status === 'estimate'
     ? 'the backlog was finite: the rate while draining it, not one held for ever'

@@ -36,7 +36,7 @@ export interface ScheduleSeen {
   readonly bySchedule: number;
   /** Of those: from intake to the decision, by the database's clock. */
   readonly waits: LatencyHistogram;
-  /** The schedule took nothing out of the queue for so long that the probe settled the rest itself. */
+  /** The schedule took nothing out of the queue for so long, or so little, that the probe settled the rest itself. */
   readonly wasDead: boolean;
 }
 
@@ -48,6 +48,11 @@ export const deadScheduleMs = 35_000;
 /** 117,000 gifts/s were measured, 20,000/s are the worst case; a backlog still there after this is a finding. */
 const giveUpMs = 60_000;
 const pollMs = 100;
+/**
+ * One that takes out a little now and then is watched no longer than it would take at a hundredth of the rate that was
+ * measured, and three times the patience for its turns; then it counts as dead too.
+ */
+const watched = { patiences: 3, msPerGift: 1 };
 
 /** The number of the last settlement run so far. */
 export async function lastSettlementLog(database: pg.Pool): Promise<string> {
@@ -60,7 +65,8 @@ export async function lastSettlementLog(database: pg.Pool): Promise<string> {
  * whether gifts are settled when no probe is there. Where the schedule is dead, the probe settles what is left, so that
  * the books can be judged all the same.
  * @param sinceLog what {@link lastSettlementLog} gave before the first gift
- * @param patienceMs the schedule is dead when the queue has not become shorter for so long
+ * @param patienceMs the schedule is dead when the queue has not become shorter for so long, or is not empty after
+ *   three times as long and a millisecond for each gift
  */
 export async function settleBacklog(
   ctx: ProbeContext,
@@ -87,7 +93,7 @@ export async function settleBacklog(
   };
 }
 
-/** Until the queue of the run is empty, or has not become shorter for `patienceMs`; gives what is left. */
+/** Until the queue of the run is empty, has not become shorter for `patienceMs`, or was watched for long enough; gives what is left. */
 async function watchSchedule(
   ctx: ProbeContext,
   database: pg.Pool,
@@ -96,8 +102,9 @@ async function watchSchedule(
 ): Promise<number> {
   let left = atFirst;
   let movedMs = performance.now();
+  const endsMs = movedMs + watched.patiences * patienceMs + watched.msPerGift * atFirst;
   if (left > 0) ctx.progress({ kind: 'step', text: `gift: ${left} gifts wait for the target's schedule` });
-  while (left > 0 && performance.now() - movedMs < patienceMs && !ctx.signal.aborted) {
+  while (left > 0 && performance.now() < Math.min(movedMs + patienceMs, endsMs) && !ctx.signal.aborted) {
     await sleep(pollMs, ctx.signal).catch(() => {});
     const now = await pendingGifts(database, ctx.runId);
     if (now < left) movedMs = performance.now();

@@ -1,7 +1,8 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { sleep } from '../../../src/kernel/clock.ts';
 import { ExitCode } from '../../../src/kernel/exit-codes.ts';
-import { silentLogger } from '../../../src/kernel/log.ts';
+import { type Progress, silentLogger } from '../../../src/kernel/log.ts';
 import { createSettler } from '../../../src/ops/settler.ts';
 import { runChatProbe } from '../../../src/probes/chat/chat-probe.ts';
 import { createFixture } from '../../../src/probes/fixture.ts';
@@ -147,6 +148,72 @@ test('gift: a schedule that is dead does not hold, though the probe gets every g
     { metric: 'gift_settlement_wait', reason: 'no data' },
   ]);
   expect(outcomeOf(settlement)).toBe('broken');
+});
+
+test('gift: a schedule that takes out a gift now and then is none, however long it goes on', async () => {
+  const plan = { ...calm, durationMs: 500, sqlDurationMs: 200, backlogGifts: 150, patienceMs: 1000 };
+  const ended = new AbortController();
+  const trickle = (async () => {
+    while (!ended.signal.aborted) {
+      await database.query('select process_gift_ledger_batch(1)');
+      await sleep(100);
+    }
+  })();
+  try {
+    const { measurements } = await runGiftProbe(context(), plan);
+    const { counts, reason } = measurements[1]!;
+    expect(reason).toContain('far too slow');
+    // by both
+    expect(Math.min(counts.bySchedule!, counts.byProbe!)).toBeGreaterThan(0);
+  } finally {
+    ended.abort();
+    await trickle;
+  }
+});
+
+/** Runs the gift probe with `plant` carried out when all gifts are sent, before the books are read. */
+async function giftProbeWith(plant: string, undo: string): Promise<Measurement[]> {
+  const client = await database.connect();
+  let planted: Promise<unknown> | undefined;
+  const progress: Progress = (event) => {
+    if (event.kind === 'step' && event.text.includes('wait for the target')) planted ??= client.query(plant);
+  };
+  // the fixture is taken away after the books, and must find nothing in its way
+  const log = { ...silentLogger, warn: () => void client.query(undo) };
+  try {
+    const plan = { ...calm, durationMs: 1000, sqlDurationMs: 200, backlogGifts: 50, patienceMs: 1000 };
+    const { measurements } = await runGiftProbe({ ...context(), progress, log }, plan);
+    expect(planted).toBeDefined();
+    return [...measurements];
+  } finally {
+    await client.query(undo);
+    client.release();
+  }
+}
+
+test('gift: books that cannot be read take nothing from what was measured, and are no pass', async () => {
+  const lock = 'begin; lock table wallet_deposits in access exclusive mode';
+  const [ingestion, settlement] = await giftProbeWith(lock, 'rollback');
+  expectFigure(ingestion!, 'estimate');
+  expect(ingestion!.thresholds.map(({ metric }) => metric)).toEqual(['gift_accepted']);
+  expect(ingestion!.details.unread).toContain('TF-GIFT-005');
+  expect(settlement).toMatchObject({ status: 'inconclusive', thresholds: [] });
+  expect(settlement!.reason).toContain('TF-GIFT-005');
+  expect(outcomeOf(settlement)).toBe('absent');
+});
+
+test('gift: a resend that fails is told of, and the others are judged', async () => {
+  const [ingestion, settlement] = await giftProbeWith(
+    `create function public.lie_resend() returns trigger language plpgsql as $$
+       begin raise exception 'not again'; end $$;
+     create trigger lie_resend before insert on public.gift_ledger for each row
+       when (right(new.gift_id::text, 2) = '07') execute function public.lie_resend()`,
+    'drop trigger if exists lie_resend on public.gift_ledger; drop function if exists public.lie_resend',
+  );
+  expectFigure(ingestion!, 'estimate');
+  // 25 are sent again, 0x07 among them
+  expect(ingestion!.counts).toMatchObject({ resent: 24, resendsFailed: 1, violations: 0 });
+  expect(settlement!.status).toBe('estimate');
 });
 
 test('leaderboard: reads cost the same at every size and show what the ledger says', async () => {
