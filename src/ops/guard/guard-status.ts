@@ -18,6 +18,8 @@ export interface GuardStatus {
         readonly ready: boolean;
         readonly why: string | null;
         readonly pairs: number;
+        /** More pairs than this and nobody is let in. */
+        readonly pairsLimit: number;
       })
     | null;
   readonly webhooks: Readonly<Record<WebhookResult, number>> | null;
@@ -29,6 +31,9 @@ const missedPasses = 5;
 
 /** Ejections take milliseconds: one that has waited for so long is not going to happen by itself. */
 const stuckMs = 30_000;
+
+/** Of the room in the seat table: early enough to lift bans or end streams before the gate closes for everybody. */
+const fullAtShare = 0.8;
 
 /** What an operator has to know about, in words. */
 export function alarmsOf(status: Pick<GuardStatus, 'enforcer' | 'gate'>, reconcileEveryMs: number): string[] {
@@ -48,5 +53,10 @@ export function alarmsOf(status: Pick<GuardStatus, 'enforcer' | 'gate'>, reconci
     alarms.push(`${outbox.pending} ejections are pending, the oldest for ${age} s`);
   }
   if (gate && !gate.ready) alarms.push(`the gate cannot decide on admissions: ${gate.why}`);
+  if (gate && gate.pairs >= gate.pairsLimit * fullAtShare) {
+    alarms.push(
+      `the gate closes at ${gate.pairsLimit} seats and bans on live streams; there are ${gate.pairs}`,
+    );
+  }
   return alarms;
 }

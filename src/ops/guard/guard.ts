@@ -182,8 +182,8 @@ class GuardDaemon implements Guard {
 
   #gateStatus(): GuardStatus['gate'] {
     if (this.#gate === null) return null;
-    const { ready, why, pairs } = this.#backend.table.status();
-    return { ...this.#gate.stats(), url: this.#gate.url, ready, why, pairs };
+    const { ready, why, pairs, pairsLimit } = this.#backend.table.status();
+    return { ...this.#gate.stats(), url: this.#gate.url, ready, why, pairs, pairsLimit };
   }
 
   /** The first heartbeat: a database that cannot be reached yet is waited for, one that lacks the schema is not. */

@@ -99,7 +99,8 @@ class StoreSeatTable implements SeatTable, ChangeListener {
   status() {
     const why = this.#whyNotReady();
     const counts = { loads: this.#loads, rereads: this.#rereads, connects: this.#connects };
-    return { ready: why === null, why, ageMs: this.#ageMs(), pairs: this.#rows.size, ...counts };
+    const { size: pairs, limit: pairsLimit } = this.#rows;
+    return { ready: why === null, why, ageMs: this.#ageMs(), pairs, pairsLimit, ...counts };
   }
 
   nowMs(): number {
@@ -140,7 +141,8 @@ class StoreSeatTable implements SeatTable, ChangeListener {
       try {
         const due = this.#ageMs() ?? Number.POSITIVE_INFINITY;
         if (this.#reloadDue || this.#rows.isBehind || due >= reloadMs) await this.#load();
-        while (this.#rows.unreadCount > 0 && !signal.aborted) await this.#reread();
+        // one batch: who has pairs read without end must not keep the next load from its turn
+        if (this.#rows.unreadCount > 0 && !signal.aborted) await this.#reread();
         if (this.#failure !== null) log.info('seat table: it is read again');
         this.#failure = null;
       } catch (error) {
@@ -150,7 +152,8 @@ class StoreSeatTable implements SeatTable, ChangeListener {
         await sleep(retryMs, signal).catch(() => {}); // woken by stop(): the loop looks at it
       }
       tried();
-      if (this.#failure === null) await this.#rest((this.#loadedAtMs ?? 0) + reloadMs - clock.monotonicMs());
+      if (this.#failure !== null || this.#rows.unreadCount > 0) continue;
+      await this.#rest((this.#loadedAtMs ?? 0) + reloadMs - clock.monotonicMs());
     }
   }
 

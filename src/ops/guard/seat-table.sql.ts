@@ -1,6 +1,6 @@
 /**
  * What somebody may do on a stream, one row per pair: an open ban, a seat that is active. Times in milliseconds since
- * the epoch, null for never. Seats of streams that have ended are left out: there would be ever more of them.
+ * the epoch, null for never. Streams that have ended are left out: there would be ever more seats and bans of them.
  * @param bansWhere / seatsWhere which rows
  */
 function standingsSql(bansWhere: string, seatsWhere: string): string {
@@ -9,8 +9,10 @@ function standingsSql(bansWhere: string, seatsWhere: string): string {
          b.user_id is not null as banned, (extract(epoch from b.expires_at) * 1000)::float8 as ban_until_ms,
          s.user_id is not null as seated, s.can_publish,
          (extract(epoch from s.expires_at) * 1000)::float8 as seat_expires_ms
-    from (select stream_id, user_id, expires_at from public.stream_bans
-           where lifted_at is null and (expires_at is null or expires_at > clock_timestamp()) ${bansWhere}) b
+    from (select t.stream_id, t.user_id, t.expires_at
+            from public.stream_bans t join public.streams st on st.id = t.stream_id and st.status <> 'ended'
+           where t.lifted_at is null
+             and (t.expires_at is null or t.expires_at > clock_timestamp()) ${bansWhere}) b
     full join (select t.stream_id, t.user_id, t.can_publish, t.expires_at
                  from public.stream_seats t join public.streams st on st.id = t.stream_id and st.status = 'live'
                 where t.state = 'active'
@@ -24,7 +26,7 @@ export const allStandingsSql = `${standingsSql('', '')}
 
 /** $1 stream ids, $2 user ids, pair by pair. A pair without a row has neither ban nor seat. */
 export const someStandingsSql = standingsSql(
-  'and (stream_id, user_id) in (select * from unnest($1::uuid[], $2::uuid[]))',
+  'and (t.stream_id, t.user_id) in (select * from unnest($1::uuid[], $2::uuid[]))',
   'and (t.stream_id, t.user_id) in (select * from unnest($1::uuid[], $2::uuid[]))',
 );
 

@@ -27,6 +27,8 @@ export interface SeatTableStatus {
   readonly ageMs: number | null;
   /** Pairs of a stream and a user that have a ban, a seat or both. */
   readonly pairs: number;
+  /** More than this and the table is not ready. */
+  readonly pairsLimit: number;
   readonly loads: number;
   readonly rereads: number;
   readonly connects: number;
@@ -96,7 +98,14 @@ export function createSeatTable(options: SeatTableOptions): SeatTable {
     },
     status() {
       const why = feed.whyNotReady();
-      return { ready: why === null, why, ageMs: feed.ageMs(), pairs: rows.size, ...feed.counts() };
+      return {
+        ready: why === null,
+        why,
+        ageMs: feed.ageMs(),
+        pairs: rows.size,
+        pairsLimit: rows.limit,
+        ...feed.counts(),
+      };
     },
     nowMs: () => feed.nowMs(),
     settled: (streamId, userId, ms) => rows.settled(streamId, userId, ms),

@@ -173,6 +173,23 @@ describe('the seat table', () => {
     expect(wired.table.standing(stream, users[0] ?? '').current).toBe(false);
   });
 
+  it('holds nothing of streams that have ended, so that old bans do not fill it', async () => {
+    const { stream, users } = await cast(12);
+    await sql("select revoke_seat($1, u, 'test') from unnest($2::uuid[]) u", [stream, users]);
+    const user = users[0] ?? '';
+    await using wired = await wiredTable(db, createSeatTable, { reloadMs: 200 });
+    const { table } = wired;
+    await table.start();
+    expect(table.standing(stream, user).ban).not.toBeNull();
+    const before = table.status().pairs;
+    await sql("update streams set status = 'ended' where id = $1", [stream]);
+    await expect.poll(() => table.status().pairs).toBe(before - users.length);
+    expect(await table.refresh(stream, user, 10_000)).toBe(true);
+    expect(table.standing(stream, user)).toEqual({ current: true, ban: null, seat: null });
+    await sql("update streams set status = 'live' where id = $1", [stream]);
+    await expect.poll(() => table.standing(stream, user).ban).not.toBeNull();
+  });
+
   it('forgets who was purged, which nobody tells, at the next load', async () => {
     const { stream, user, runId } = await cast(1);
     await sql("select revoke_seat($1, $2, 'test')", [stream, user]);

@@ -70,6 +70,31 @@ describe('a seat table over the API', () => {
     await Promise.all([slow.stop(), quick.stop()]);
   });
 
+  it('is loaded in its turn, however many pairs are asked about meanwhile', async () => {
+    const { api, store } = apiOf([]);
+    let knocking = true;
+    const table = tableOver({
+      async seatFacts(pairs) {
+        // the next one knocks while this one is read
+        if (pairs !== null && knocking) table.changed({ streamId, userId });
+        await new Promise((resolve) => setImmediate(resolve));
+        return store.seatFacts(pairs);
+      },
+    });
+    await table.start();
+    table.changed({ streamId, userId });
+    await expect.poll(() => table.status().rereads).toBeGreaterThan(2);
+    expect(table.status().loads).toBe(1);
+    api.facts = [{ streamId, userId, ban: { until: null }, seat: null }];
+    table.changed(null);
+    await expect.poll(() => table.status().loads).toBe(2);
+    knocking = false;
+    await expect
+      .poll(() => table.standing(streamId, userId))
+      .toMatchObject({ current: true, ban: { untilMs: null } });
+    await table.stop();
+  });
+
   it('is not current when it has not been read for too long, and is again when it was', async () => {
     const { api, store } = apiOf([{ streamId, userId, ban: { until: null }, seat: null }]);
     const table = tableOver(store, 10, 100);
