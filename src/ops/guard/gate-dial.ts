@@ -68,7 +68,7 @@ export async function openSession(knock: {
     return { kind: 'failed', status };
   }
   if (answer.kind === 'response') {
-    passRefusalOn(answer.answer, client);
+    passRefusalOn(answer.answer, client, limits.answerMs);
     return { kind: 'refused' };
   }
   const refusal = knock.again();
@@ -83,12 +83,17 @@ export async function openSession(knock: {
   return { kind: 'open', session: tieSockets(client, answer.socket, early, limits.halfOpenMs) };
 }
 
-/** LiveKit's own refusal, as it came. The connection ends with it. */
-function passRefusalOn(answer: IncomingMessage, client: Socket): void {
+/** LiveKit's own refusal, as it came. The connection ends with it, or when it is not over in time. */
+function passRefusalOn(answer: IncomingMessage, client: Socket, withinMs: number): void {
   client.write(headText(answer, ['Connection', 'close']));
   answer.on('error', () => client.destroy());
   answer.pipe(client);
   client.once('finish', () => client.destroySoon());
+  const late = setTimeout(() => client.destroy(), withinMs);
+  client.once('close', () => {
+    clearTimeout(late);
+    answer.destroy();
+  });
 }
 
 function headText(answer: IncomingMessage, own: readonly string[]): string {

@@ -32,12 +32,15 @@ export function forwardRequest(
     ...onwardHeaders(request, token),
     ...(length === undefined ? {} : { 'content-length': length }),
   };
-  const outgoing = requestUpstream(upstream, { method: request.method ?? 'GET', target, headers }, limits);
+  const passedOn = { method: request.method ?? 'GET', target, headers, body: request };
+  const outgoing = requestUpstream(upstream, passedOn, limits);
   return new Promise((resolve) => {
     let over = false;
+    let late: NodeJS.Timeout | undefined;
     const end = (status: number) => {
       if (over) return;
       over = true;
+      clearTimeout(late);
       client.off('close', goneAway);
       outgoing.destroy();
       resolve(status);
@@ -56,7 +59,6 @@ export function forwardRequest(
       bytes += chunk.length;
       if (bytes > limits.bodyBytes) refuse(413, tooLarge);
     });
-    request.pipe(outgoing);
     outgoing.on('error', (error) => {
       const { status, message } = upstreamFailure(error);
       refuse(status, message);
@@ -65,6 +67,11 @@ export function forwardRequest(
       const status = answer.statusCode ?? 502;
       response.writeHead(status, answerHeaders(answer));
       answer.pipe(response);
+      late = setTimeout(() => {
+        response.destroy();
+        // all of it is here: then it is the client that does not read
+        end(answer.complete ? 0 : 504);
+      }, limits.answerMs);
       answer.on('error', () => response.destroy());
       response.once('finish', () => end(status));
       response.once('close', goneAway);

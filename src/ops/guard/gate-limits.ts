@@ -10,7 +10,10 @@ export interface GateLimits {
   readonly bodyBytes: number;
   /** For the connection to LiveKit: it is on the same machine or in the same network. */
   readonly connectMs: number;
-  /** For LiveKit's answer. A join behind a burst of 2,000 took 1.1 s, its own tries for a session up to 3 s each. */
+  /**
+   * For LiveKit's answer, and as long again for the rest of one that has begun. A join behind a burst of 2,000 took
+   * 1.1 s, its own tries for a session up to 3 s each.
+   */
   readonly answerMs: number;
   /** Admissions that are being decided or dialled. A burst of 2,000 joins passes; each holds a few kB. */
   readonly pending: number;

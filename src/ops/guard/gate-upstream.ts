@@ -1,5 +1,6 @@
 import http from 'node:http';
 import net from 'node:net';
+import type { Readable } from 'node:stream';
 import tls from 'node:tls';
 import type { GateLimits } from './gate-limits.ts';
 
@@ -41,10 +42,17 @@ export function upstreamOf(url: string | URL): Upstream {
  * Begins a request to LiveKit on a connection of its own: sharing one would let an answer reach another client when
  * one side counts differently. The request fails with an UpstreamError when LiveKit cannot be reached, or has not
  * begun to answer in time.
+ * @param options.body sent as it comes; its sender is held to `requestMs` by the server. Without one the caller ends
+ *   the request
  */
 export function requestUpstream(
   upstream: Upstream,
-  options: { readonly method: string; readonly target: string; readonly headers: Record<string, string> },
+  options: {
+    readonly method: string;
+    readonly target: string;
+    readonly headers: Record<string, string>;
+    readonly body?: Readable;
+  },
   limits: Pick<GateLimits, 'connectMs' | 'answerMs'>,
 ): http.ClientRequest {
   const request = http.request({
@@ -56,10 +64,18 @@ export function requestUpstream(
     // a function instead of an agent: no connection is kept
     createConnection: () => dial(upstream, limits.connectMs),
   });
-  const late = setTimeout(() => {
-    request.destroy(new UpstreamError(504, 'LiveKit does not answer'));
-  }, limits.connectMs + limits.answerMs);
-  const answered = () => clearTimeout(late);
+  let late: NodeJS.Timeout | undefined;
+  const startWaiting = () => {
+    const giveUp = () => request.destroy(new UpstreamError(504, 'LiveKit does not answer'));
+    late = setTimeout(giveUp, limits.connectMs + limits.answerMs);
+  };
+  if (options.body === undefined) startWaiting();
+  // while a client still uploads, LiveKit owes no answer
+  else options.body.once('end', startWaiting).pipe(request);
+  const answered = () => {
+    options.body?.off('end', startWaiting);
+    clearTimeout(late);
+  };
   request.once('response', answered).once('upgrade', answered).once('close', answered);
   return request;
 }

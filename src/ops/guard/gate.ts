@@ -104,7 +104,7 @@ class RunningGate implements Gate {
   readonly #server: Server;
   readonly #sessions = new GateSessions();
   readonly #tally = new GateTally();
-  /** Sockets of upgrades that are being decided or dialled. */
+  /** Sockets of upgrades that are being decided, dialled or refused: everybody who has no session. */
   readonly #knocking = new Set<Duplex>();
   /** Answers that a connection still waits for. */
   readonly #owed = new WeakMap<Duplex, number>();
@@ -228,7 +228,6 @@ class RunningGate implements Gate {
       if (client.destroyed) return;
       if ('admit' in entry) return refuse(entry.status, entry.message);
       await this.#open(request, client, head, entry);
-      this.#knocking.delete(client);
     });
   }
 
@@ -252,6 +251,7 @@ class RunningGate implements Gate {
     if (outcome.kind === 'failed') this.#noteUpstream(outcome.status);
     if (outcome.kind === 'open') {
       this.#noteUpstream(101);
+      this.#knocking.delete(client);
       // not the entry itself: it holds the token, and a pair is told to logs and hooks
       const pair = { streamId: entry.streamId, userId: entry.userId };
       this.#sessions.add(pair, outcome.session);

@@ -15,6 +15,8 @@ beforeEach(() => {
   front.table.change({ current: true, ban: null, seat: { canPublish: true, expiresAtMs: null } });
 });
 
+const afterMs = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
 const statusOf = (answer: string) => Number(/^HTTP\/1\.1 (\d{3})/.exec(answer)?.[1] ?? 0);
 
 function get(target: string, headers: Record<string, string> = {}, method = 'GET'): string {
@@ -245,6 +247,45 @@ describe('what takes too much or too long', () => {
         .slice(earlier)
         .match(/LiveKit cannot be reached/g),
     ).toHaveLength(1);
+  });
+
+  it('an offer that comes slowly is no silence of LiveKit', async () => {
+    await using slow = await startFront({ limits: { answerMs: 300, connectMs: 300 } });
+    const client = await rawClient(
+      slow.port,
+      `POST /whip/v1 HTTP/1.1\r\nHost: gate\r\nConnection: close\r\nContent-Type: application/sdp\r\nContent-Length: 5\r\nAuthorization: Bearer ${slow.token}\r\n\r\n`,
+    );
+    // longer than LiveKit may take for its answer
+    for (const letter of 'offer') {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      client.send(letter);
+    }
+    expect(statusOf((await client.closed).received)).toBe(200);
+    expect(slow.logged()).not.toContain('LiveKit cannot be reached');
+    expect(slow.gate.stats().refused).toEqual({});
+  });
+
+  it('an answer of LiveKit that does not end holds nobody: not to a request, not to an upgrade', async () => {
+    front.upstream.answer = (_request, response) =>
+      response.writeHead(200, { 'content-length': 9 }).write('half');
+    front.upstream.upgrade = (_request, socket) =>
+      socket.write('HTTP/1.1 401 No\r\nContent-Length: 9\r\n\r\nhalf');
+    const request = get('/rtc/validate', { Authorization: `Bearer ${front.token}` });
+    expect(await rawAnswer(front.port, request)).toMatch(/^HTTP\/1\.1 200 .*half$/s);
+    expect(await rawAnswer(front.port, upgradeRequest('/rtc', front.token))).toMatch(
+      /^HTTP\/1\.1 401 .*half$/s,
+    );
+    await expect.poll(() => front.gate.stats().pending).toBe(0);
+  });
+
+  it('a refusal that LiveKit does not end does not keep a gate from stopping', async () => {
+    await using held = await startFront();
+    held.upstream.upgrade = (_request, socket) =>
+      socket.write('HTTP/1.1 401 No\r\nContent-Length: 9\r\n\r\nhalf');
+    const client = await rawClient(held.port, upgradeRequest('/rtc', held.token));
+    await expect.poll(() => client.received()).toMatch(/half$/);
+    const stopping = held.gate.stop().then(() => 'stopped');
+    expect(await Promise.race([client.closed.then(() => stopping), afterMs(5_000)])).toBe('stopped');
   });
 
   it('LiveKit that breaks off is 502', async () => {
