@@ -41,10 +41,9 @@ export class GuardDesk {
   }
 
   async stop(): Promise<void> {
-    this.#server.close();
-    this.#server.closeIdleConnections();
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeAllConnections();
-    if (this.#server.listening) await once(this.#server, 'close');
+    await closed;
   }
 }
 
