@@ -19,6 +19,8 @@ export interface WebhookInboxOptions {
 const bodyBytesLimit = 256 * 1024;
 /** LiveKit sends an event in one piece; a sender that takes its time is none. */
 const bodyMs = 5_000;
+/** A sender that is told no and goes on sending is not listened to any longer. */
+const lingerMs = 2_000;
 /** Deliveries being read at once; LiveKit comes again after a 503, and its events are hints at most. */
 const atOnceLimit = 256;
 /** Events remembered to tell repeats: LiveKit gives one up after 30 s, and a signature ends after 5 minutes. */
@@ -51,8 +53,7 @@ export class WebhookInbox {
       await this.#judge(body, request.headers.authorization, response);
     } catch (error) {
       this.#options.log.debug('guard: a webhook could not be read', { error: messageOf(error) });
-      request.destroy();
-      this.#answer(response, 400, 'malformed');
+      this.#turnDown(request, response);
     } finally {
       this.#reading -= 1;
     }
@@ -85,6 +86,23 @@ export class WebhookInbox {
     this.#options.onResult(result);
   }
 
+  /**
+   * Refuses what was not read to its end. The whole answer goes out first and the connection ends behind it, when the
+   * sender is done or has had its time: closed with bytes unread it would be reset, and the answer could be lost.
+   */
+  #turnDown(request: IncomingMessage, response: ServerResponse): void {
+    this.#options.onResult('malformed');
+    if (response.headersSent || response.destroyed) return;
+    response.writeHead(400, { connection: 'close', 'content-length': 0 }).flushHeaders();
+    const late = setTimeout(() => response.end(), lingerMs);
+    const done = () => {
+      clearTimeout(late);
+      response.end();
+    };
+    if (request.complete || request.destroyed) done();
+    else request.once('end', done).once('close', done).resume();
+  }
+
   #complain(why: string): void {
     const nowMs = performance.now();
     if (nowMs - this.#complainedAtMs < complainEveryMs) return;
@@ -102,7 +120,8 @@ async function readBody(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   // without an encoding, every chunk of a request is a Buffer
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  const body: AsyncIterable<Buffer> = request.iterator({ destroyOnReturn: false });
+  for await (const chunk of body) {
     bytes += chunk.length;
     if (bytes > bodyBytesLimit) throw new Error(`more than ${bodyBytesLimit} bytes`);
     chunks.push(chunk);
