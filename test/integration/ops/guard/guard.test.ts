@@ -175,7 +175,7 @@ describe('a guard', () => {
     expect(guard.status().webhooks?.accepted).toBeGreaterThan(0);
   });
 
-  it('two of them do the same, and nothing twice', async () => {
+  it('two of them side by side put out who is banned and nobody else, and both are well', async () => {
     const { cohort, streamId, ids } = await stage.people(6);
     const anyPort = { host: '127.0.0.1', port: 0 };
     const guards = [await stage.guard(), await stage.guard({ metrics: anyPort, webhook: null })];
