@@ -21,7 +21,9 @@ export async function benchSeats({ note }: BenchOptions): Promise<Figure[]> {
     figures.push(...(await latencyFigures(ground)), ...(await manyJoinsFigures(ground)));
     const { attempts, refused } = ground.legitimate;
     const against = `${attempts} admissions of speakers and viewers in all of the above`;
-    figures.push(atMost(0, { figure: 'legitimate users refused', value: refused, unit: 'people', against }));
+    figures.push(
+      atMost(0, { figure: 'legitimate users refused', value: refused, unit: 'refusals', against }),
+    );
   }
   note('seats: frames through the gate');
   figures.push(...(await frameFigures()));
