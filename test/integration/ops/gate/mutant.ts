@@ -33,7 +33,10 @@ export async function loadMutant(name: string, { file, from, to }: Mutation) {
   const mutated = path.join(root, 'ops', 'guard', file);
   const text = await readFile(mutated, 'utf8');
   if (text.split(from).length !== 2) throw new Error(`"${from}" is not once in ${file}`);
-  await writeFile(mutated, text.replace(from, to));
+  await writeFile(
+    mutated,
+    text.replace(from, () => to),
+  );
   const load = (module: string) => import(/* @vite-ignore */ path.join(root, 'ops', 'guard', module));
   const { startGate } = (await load('gate.ts')) as typeof import('../../../../src/ops/guard/gate.ts');
   const { createSeatTable } = (await load(
