@@ -1,7 +1,23 @@
-import { parseDurationMs } from '../../kernel/duration.ts';
+import { formatDuration, parseDurationMs } from '../../kernel/duration.ts';
+import { TrollfixError } from '../../kernel/errors.ts';
 import { parseListenAddress } from '../../kernel/listen-address.ts';
 import type { CommandSpec } from '../command.ts';
 import { parseCount } from '../load-options.ts';
+
+/** A listing costs LiveKit 4–60 ms per room: more often than this it would do nothing else. */
+const leastEveryMs = 100;
+/** Timers take no more than 24 days; whoever comes back past a gate should not stay for longer than this. */
+const mostEveryMs = 3_600_000;
+
+/** @throws TF-CLI-004 */
+function parseEvery(text: string): number {
+  const ms = parseDurationMs(text);
+  if (ms < leastEveryMs || ms > mostEveryMs) {
+    const range = `from ${formatDuration(leastEveryMs)} to ${formatDuration(mostEveryMs)}`;
+    throw new TrollfixError('TF-CLI-004', `"${text}" is not a duration ${range}`, { hint: 'example: 2s' });
+  }
+  return ms;
+}
 
 export const guardSpec: CommandSpec = {
   path: ['guard'],
@@ -52,8 +68,8 @@ export const guardSpec: CommandSpec = {
     { flags: '--fail-open', description: 'let unknown users in while the rows cannot be read' },
     {
       flags: '--every <dur>',
-      description: 'how often rooms are compared with the rows (default: 2s)',
-      parse: parseDurationMs,
+      description: 'how often rooms are compared with the rows, 100ms to 1h (default: 2s)',
+      parse: parseEvery,
     },
     { flags: '--once', description: 'one pass over outbox and rooms, then end; listens on nothing' },
   ],

@@ -8,6 +8,7 @@ import type { PassSummary } from '../../ops/guard/reconciler.ts';
 import type { CommandContext, CommandInput, CommandResult } from '../command.ts';
 import { numberOption } from '../input-values.ts';
 import type { GuardData } from '../outputs/guard.ts';
+import { LastOutcomes } from './guard-outcomes.ts';
 
 /** The port of OpenTelemetry's Prometheus exporter: scrapers know it. */
 const defaultMetrics: ListenAddress = { host: '127.0.0.1', port: 9464 };
@@ -23,6 +24,7 @@ const repeatEveryMs = 60_000;
 export async function runGuard(context: CommandContext, input: CommandInput): Promise<CommandResult> {
   const { options } = input;
   const isOnce = options.once === true;
+  const outcomes = isOnce ? new LastOutcomes() : null;
   const limit = numberOption(input, 'tripwires');
   const guard = createGuard({
     target: await context.target(),
@@ -36,18 +38,26 @@ export async function runGuard(context: CommandContext, input: CommandInput): Pr
     reconcileEveryMs: numberOption(input, 'every'),
     clock: context.clock,
     log: context.log,
-    onEjected: (report) => tell(context, report),
+    onEjected: (report) => {
+      outcomes?.note(report);
+      tell(context, report);
+    },
   });
-  return isOnce ? runOnce(context, guard) : stay(context, guard);
+  return outcomes === null ? stay(context, guard) : runOnce(context, guard, outcomes);
 }
 
-async function runOnce(context: CommandContext, guard: Guard): Promise<CommandResult> {
+async function runOnce(
+  context: CommandContext,
+  guard: Guard,
+  outcomes: LastOutcomes,
+): Promise<CommandResult> {
   const { rooms, users, offenders } = await guard.once(context.signal);
   const status = guard.status();
   const result = resultOf(status, { rooms, users, offenders });
-  const { failed, outbox } = status.enforcer;
-  if (failed === 0) return result;
-  const why = `${failed} users could not be put out; ${outbox.pending} ejections are pending`;
+  const { outbox } = status.enforcer;
+  const { unfinished } = outcomes;
+  if (unfinished === 0) return result;
+  const why = `${unfinished} users could not be put out; ${outbox.pending} ejections are pending`;
   return { ...result, failure: new TrollfixError('TF-GRD-002', why) };
 }
 
