@@ -1,4 +1,5 @@
 import type { RealtimeChannel, SupabaseClient } from '@supabase/supabase-js';
+import { callApp } from './app-callback.ts';
 import { ChatLog, type ChatMessage } from './chat-log.ts';
 import { bodyCharsMax, type ChatRefusalCode, messageOf, readMessages, storeMessage } from './chat-rows.ts';
 import { type ChatThrottle, createChatThrottle } from './chat-throttle.ts';
@@ -253,6 +254,6 @@ class StreamChat implements BroadcastChat {
   #show(changes: Partial<ChatView>): void {
     if (this.#stop.signal.aborted) return;
     this.#view = { ...this.#view, messages: this.#log.list, ...changes };
-    this.#options.onChange?.(this.#view);
+    callApp(this.#options.onChange, this.#view);
   }
 }

@@ -1,4 +1,5 @@
 import type { SupabaseClient } from '@supabase/supabase-js';
+import { callApp } from './app-callback.ts';
 import { isObject } from './json-object.ts';
 import { type LiveChannel, openLiveChannel } from './live-channel.ts';
 import { onPageAwake } from './page-signals.ts';
@@ -151,13 +152,16 @@ class SeatWatcher implements SeatWatch {
   }
 
   async #readUntilSettled(): Promise<void> {
-    while (this.#readAgain && !this.#stop.signal.aborted) {
-      this.#readAgain = false;
-      await this.#read();
+    try {
+      while (this.#readAgain && !this.#stop.signal.aborted) {
+        this.#readAgain = false;
+        await this.#read();
+      }
+    } finally {
+      // in the same breath as the last look at #readAgain: whoever asks from here on starts a reading of their own
+      this.#reading = undefined;
+      this.#planPoll();
     }
-    // in the same breath as the last look at #readAgain: whoever asks from here on starts a reading of their own
-    this.#reading = undefined;
-    this.#planPoll();
   }
 
   async #read(): Promise<void> {
@@ -246,9 +250,9 @@ class SeatWatcher implements SeatWatch {
     };
     if (isSame(before, view)) return;
     this.#view = view;
-    if (ejection !== undefined) this.#options.onEject?.(ejection);
+    if (ejection !== undefined) callApp(this.#options.onEject, ejection);
     // the caller may have stopped the watch in onEject
-    if (!this.#stop.signal.aborted) this.#options.onChange?.(view);
+    if (!this.#stop.signal.aborted) callApp(this.#options.onChange, view);
   }
 
   #connection(trouble: string | null): SeatView['connection'] {
