@@ -204,9 +204,14 @@ class SeatWatcher implements SeatWatch {
     if (seat?.state === 'revoked') {
       // `revoke_seat` bans in the same transaction; until its row is here the end of the ban is unknown
       this.#facts = { seat, ban: ban ?? { reason: seat.reason, until: null } };
-    } else if (seat !== null && (seat.state !== 'active' || !seat.canPublish)) {
+    } else if (seat !== null && (seat.state !== 'active' || this.#isDowngrade(seat))) {
       this.#facts = { seat, ban };
     }
+  }
+
+  /** To whom has no seat, one without camera and microphone is given, not taken. */
+  #isDowngrade(seat: NonNullable<SeatFacts['seat']>): boolean {
+    return !seat.canPublish && this.#view.seat.status === 'seated';
   }
 
   #onBanRow(row: Readonly<Record<string, unknown>>): void {

@@ -284,6 +284,29 @@ async function brokenPage(scene: Scene): Promise<void> {
   expectEqual('after the restore', watched.views.at(-1)?.seat.status, 'seated');
 }
 
+/** A viewer is given a seat without camera: that is given, too, so it counts when the row says so. */
+async function mutedSeat(scene: Scene): Promise<void> {
+  const browser = await scene.stage.browser();
+  using watched = new Watched(scene, browser);
+  await watched.live('none');
+  const answer = Promise.withResolvers<void>();
+  browser.beforeAnswer = (url) => (url.includes('my_stream_seat') ? answer.promise : Promise.resolve());
+  await scene.stage.database.one('select grant_seat($1, $2, p_can_publish => false)', [
+    browser.streamId,
+    browser.userId,
+  ]);
+  await until(
+    'told of the grant',
+    setOutMs,
+    () => browser.tap.seen.includes('postgres_changes'),
+    () => browser.tap.seen,
+  );
+  expectEqual('by the event alone', watched.watch.view.seat.status, 'none');
+  browser.beforeAnswer = undefined;
+  answer.resolve();
+  await watched.until('seated', ({ seat }) => seat.status === 'seated' && !seat.canPublish);
+}
+
 /** A reading that was on its way when the seat was revoked must not bring it back. */
 async function overtakenReading(scene: Scene): Promise<void> {
   const browser = await scene.stage.browser();
@@ -341,6 +364,7 @@ export const scenarios = {
   'the event is lost': lostEvent,
   'the seat expires, the device an hour behind': expiry,
   'onEject throws': brokenPage,
+  'a viewer is given a seat without camera': mutedSeat,
   'the event overtakes a reading': overtakenReading,
   'the server closes the channel because the token is over': tokenOver,
 };

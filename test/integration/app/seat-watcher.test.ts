@@ -129,6 +129,17 @@ describe.concurrent('a planted fault is caught', () => {
       ],
     ],
     [
+      'a seat without camera is believed before it is read',
+      'a viewer is given a seat without camera',
+      [
+        {
+          file: 'seat-watcher.ts',
+          find: "!seat.canPublish && this.#view.seat.status === 'seated'",
+          replace: '!seat.canPublish',
+        },
+      ],
+    ],
+    [
       'a reading that an event overtook is believed',
       'the event overtakes a reading',
       [{ file: 'seat-watcher.ts', find: 'if (changesSeen === this.#changesSeen) this', replace: 'this' }],
