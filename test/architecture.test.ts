@@ -108,6 +108,7 @@ describe('a planted violation is found', () => {
       /cycle: ops\/a\.ts → ops\/b\.ts → ops\/a\.ts/,
     ],
     ['a barrel', [file('ops/index.ts', '')], /no barrels/],
+    ['a barrel of components', [file('app/demo/index.tsx', '')], /no barrels/],
     ['a drawer', [file('ops/string-utils.ts', '')], /named after nothing/],
     ['console', [file('ops/x.ts', "console.log('x');")], /ops\/x\.ts: console/],
     ['process.env', [file('ops/x.ts', 'const a = process.env.HOME;')], /process\.env/],

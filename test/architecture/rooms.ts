@@ -11,8 +11,8 @@ export interface RoomRule {
 
 /** Parts of a room that others may import though they may not import the room. */
 export const parts = {
-  'the pure policies of `app`': /^app\/(token-policy|token-request|grants-policy)\.ts$/,
-  'the headless parts of `app`': /^app\/(chat-throttle|seat-watcher)\.ts$/,
+  'the pure policies of `app`': /^app\/(token-policy|token-request)\.ts$/,
+  'the headless parts of `app`': /^app\/chat-throttle\.ts$/,
   'the fault interface of `local`': /^local\/(fault|faults|fault-[a-z-]+)\.ts$/,
 } as const satisfies Record<string, RegExp>;
 

@@ -91,7 +91,7 @@ function cycles(imports: readonly ImportOf[]): string[] {
 function nameViolations({ path: file }: SourceFile): string[] {
   const name = file.split('/').at(-1) ?? '';
   const stem = name.replace(/(\.[a-z]+)*$/, '');
-  if (name === 'index.ts') return [`${file}: no barrels`];
+  if (/^index\.tsx?$/.test(name)) return [`${file}: no barrels`];
   if (/(^|-)(utils?|helpers?|common|misc)(-|$)/.test(stem)) return [`${file}: named after nothing it holds`];
   const words = file.replace(/\.tsx?$/, '').split(/[/.]/);
   return words.every((word) => /^[a-z0-9]+(-[a-z0-9]+)*$/.test(word)) ? [] : [`${file}: not kebab-case`];
