@@ -58,6 +58,8 @@ const requestMs = 8_000;
 /** A message is tried again this often, with the same id, when nobody answered. */
 const sendTries = 3;
 const sendRetryMs = 400;
+/** At one a second and some 25 s for a send that nobody answers, as many as can be under way at a time, and to spare. */
+const unansweredMax = 50;
 /** Senders whose pace is kept count of; beyond that the oldest is forgotten. */
 const sendersMax = 500;
 
@@ -92,8 +94,8 @@ class StreamChat implements BroadcastChat {
   #forgetPage: (() => void) | undefined;
   #pollTimer: ReturnType<typeof setTimeout> | undefined;
   #confirmTimer: ReturnType<typeof setTimeout> | undefined;
-  /** A message nobody answered for: sent again with its own id, it cannot arrive twice. */
-  #unanswered: { readonly id: string; readonly body: string } | undefined;
+  /** Messages nobody answered for, oldest first: sent again with their own ids, they cannot arrive twice. */
+  readonly #unanswered: Array<{ readonly id: string; readonly body: string }> = [];
 
   constructor(options: BroadcastChatOptions) {
     this.#options = options;
@@ -148,13 +150,12 @@ class StreamChat implements BroadcastChat {
       const seconds = (Math.ceil(turn.retryInMs / 100) / 10).toFixed(1);
       return this.#refuse('too_fast', `one message a second: again in ${seconds} s`);
     }
-    const id = this.#unanswered?.body === body ? this.#unanswered.id : crypto.randomUUID();
-    this.#unanswered = { id, body };
+    const id = this.#takeUnanswered(body) ?? crypto.randomUUID();
     this.#log.send({ id, userId: this.#options.userId, body });
     this.#show({ refusal: null });
     const stored = await this.#store(id, body);
-    if (stored.ok || stored.code !== 'unreachable') this.#unanswered = undefined;
     if (!stored.ok) {
+      if (stored.code === 'unreachable') this.#keepUnanswered(id, body);
       if (stored.code === 'too_fast') this.#throttle.holdBack();
       this.#log.drop([id]);
       return this.#refuse(stored.code, stored.message);
@@ -163,6 +164,17 @@ class StreamChat implements BroadcastChat {
     this.#show({ refusal: null });
     this.#broadcast(stored.row);
     return { sent: true, message: stored.message };
+  }
+
+  /** @returns the id of a message with this body that nobody answered for, which from here on is being sent again */
+  #takeUnanswered(body: string): string | undefined {
+    const index = this.#unanswered.findIndex((message) => message.body === body);
+    return index === -1 ? undefined : this.#unanswered.splice(index, 1)[0]?.id;
+  }
+
+  #keepUnanswered(id: string, body: string): void {
+    this.#unanswered.push({ id, body });
+    if (this.#unanswered.length > unansweredMax) this.#unanswered.shift();
   }
 
   async #store(id: string, body: string): ReturnType<typeof storeMessage> {
