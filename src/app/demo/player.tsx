@@ -1,5 +1,10 @@
 import { useEffect, useRef, useState } from 'react';
 
+/** The first try after the stream stopped; each further one waits twice as long, until something plays. */
+const retryFirstMs = 1_000;
+/** A stream that comes back is seen to within this. */
+const retryMaxMs = 10_000;
+
 /** The HLS stream: by hls.js, or by the browser itself where hls.js cannot. */
 export function Player(props: { readonly url: string | null }) {
   const { url } = props;
@@ -49,16 +54,29 @@ async function attach(
   }
   // without a worker, because a worker from a blob needs a hole in the Content-Security-Policy
   const hls = new Hls({ enableWorker: false, liveDurationInfinity: true });
+  let retries = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   hls.on(Hls.Events.ERROR, (_event, { fatal, type, details }) => {
     if (!fatal) return;
-    onTrouble(`The stream stopped (${details}); trying again …`);
-    if (type === Hls.ErrorTypes.MEDIA_ERROR) hls.recoverMediaError();
-    else hls.loadSource(url);
+    const waitMs = Math.min(retryFirstMs * 2 ** retries, retryMaxMs);
+    onTrouble(`The stream stopped (${details}); trying again in ${waitMs / 1000} s …`);
+    retries += 1;
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      if (type === Hls.ErrorTypes.MEDIA_ERROR) hls.recoverMediaError();
+      else hls.loadSource(url);
+    }, waitMs);
   });
-  hls.on(Hls.Events.FRAG_BUFFERED, () => onTrouble(null));
+  hls.on(Hls.Events.FRAG_BUFFERED, () => {
+    retries = 0;
+    onTrouble(null);
+  });
   hls.loadSource(url);
   hls.attachMedia(element);
-  return () => hls.destroy();
+  return () => {
+    clearTimeout(timer);
+    hls.destroy();
+  };
 }
 
 function report(onTrouble: (text: string) => void): (error: unknown) => void {
